@@ -1,0 +1,1 @@
+"""Balancing rules: each picks one node out of the usable ones."""

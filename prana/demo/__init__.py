@@ -1,0 +1,1 @@
+"""`prana demo`: everything on one machine."""

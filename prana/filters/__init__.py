@@ -1,0 +1,1 @@
+"""The stages a request walks through, one file each; `prana.pipeline` puts them in order."""

@@ -1,0 +1,1 @@
+"""What decides about failure: pure objects with the clock passed in."""

@@ -1,0 +1,1 @@
+"""Which instances exist, and are we registered: the Eureka side of Prana."""

@@ -1,0 +1,43 @@
+"""An instance as Eureka lists it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+_NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+
+class Status(StrEnum):
+    """Eureka's InstanceStatus; an unknown spelling becomes UNKNOWN, as in Java's `toEnum`."""
+
+    UP = "UP"
+    DOWN = "DOWN"
+    STARTING = "STARTING"
+    OUT_OF_SERVICE = "OUT_OF_SERVICE"
+    UNKNOWN = "UNKNOWN"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Status":
+        return cls.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One registration. `app` is upper case and `vips` are lower case; `id` is unique within `app`."""
+
+    app: str
+    id: str
+    host: str
+    ip: str
+    port: int  # 0: the plain port is disabled, so Prana cannot call this instance
+    status: Status = Status.UP
+    vips: tuple[str, ...] = ()
+    secure_port: int = 0  # 0: disabled
+    metadata: Mapping[str, str] = field(default=_NO_METADATA)
+    last_dirty_ms: int = 0  # epoch, as written by the instance
+    last_updated_ms: int = 0  # epoch, as written by the server
+
+    @property
+    def zone(self) -> str:
+        return self.metadata.get("zone", "")

@@ -1,0 +1,1 @@
+"""The embedded Eureka-compatible server, for development and tests."""
