@@ -6,11 +6,11 @@ from collections.abc import Callable
 class RollingWindow:
     """Counts of several kinds of event (0 .. `kinds` - 1) over the last `window_s` seconds.
 
-    Time is cut into buckets of `window_s / buckets`, aligned to construction. The bucket in progress counts,
-    so an event is seen at once (Hystrix publishes closed buckets only and reacts up to a bucket late), and the
-    span covered is between `window_s` minus one bucket and `window_s`. Counted buckets rather than a decaying
-    average: linkerd gave the average up because a tight burst of failures weighed almost nothing in it and hid
-    a total outage.
+    Time is cut into buckets of `window_s / buckets`, aligned to construction. The bucket in progress
+    counts, so an event is seen at once (Hystrix publishes closed buckets only and reacts up to a bucket
+    late), and the span covered is between `window_s` minus one bucket and `window_s`. Counted buckets
+    rather than a decaying average: linkerd gave the average up because a tight burst of failures weighed
+    almost nothing in it and hid a total outage.
 
     Totals are kept by adding new events and taking away whole buckets as they leave, so reading one is O(1).
     """
