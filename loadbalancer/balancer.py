@@ -1,0 +1,189 @@
+"""Which node gets the next attempt of one service."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from math import inf
+from random import Random
+from typing import Protocol
+
+from loadbalancer.ejection import EjectionSettings, Reason, Standing
+from loadbalancer.node import Node, NodeKey
+from loadbalancer.pick import Outcome, Pick
+from registry.instance import Instance
+
+
+class Rule(Protocol):
+    """How to choose among nodes that are all fit to be called; `nodes` is never empty and must not be changed."""
+
+    def choose(self, nodes: Sequence[Node], now_s: float) -> Node: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EjectionEvent:
+    """A node left the rotation for `backoff_s` seconds, or came back (`ejected` False, `backoff_s` 0)."""
+
+    node: Node
+    ejected: bool
+    reason: Reason
+    backoff_s: float
+
+
+class Balancer:
+    """The nodes of one service, those in rotation, and the choice among them.
+
+    `on_event` is called last, after the state has changed, from within `update` or `Pick.report`.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        ejection: EjectionSettings,
+        clock: Callable[[], float],
+        rng: Random,
+        on_event: Callable[[EjectionEvent], None],
+    ) -> None:
+        self._rule = rule
+        self._ejection = ejection
+        self._clock = clock
+        self._rng = rng
+        self._on_event = on_event
+        self._members: dict[NodeKey, Node] = {}
+        # Derived from the members whenever one of them changes its standing, so that a pick rebuilds nothing.
+        self._nodes: list[Node] = []
+        self._rotation: list[Node] = []
+        self._next_probe_s = inf
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """Every member, ejected ones too, in the order of the last update."""
+        return tuple(self._nodes)
+
+    def update(self, instances: Sequence[Instance]) -> list[Node]:
+        """Take over a new membership; gives the nodes that are gone, so that their connections can be closed.
+
+        A node whose key stays keeps its load and standing, unless its instance has registered anew since: a restarted
+        process is forgiven what the one before did.
+        """
+        before = self._members
+        self._members = {}
+        forgiven = []
+        for instance in instances:
+            key = NodeKey.of(instance)
+            node = before.get(key)
+            if node is None:
+                node = Node(instance, Standing(self._ejection, self._clock, self._rng))
+            elif instance.last_dirty_ms > node.instance.last_dirty_ms:
+                forgiven.append(node)
+            node.instance = instance
+            self._members[key] = node
+        self._refresh()
+        for node in forgiven:
+            self._forgive(node)
+        removed = [node for key, node in before.items() if key not in self._members]
+        for node in removed:
+            node.standing.retire()
+        return removed
+
+    def pick(self, avoid: Collection[Node] = ()) -> Pick | None:
+        """Claim a node for one attempt; None when there is no member at all.
+
+        In order: nodes in rotation that are not in `avoid` (those already tried), an ejected one whose probe is due,
+        avoided ones in rotation. With nothing in rotation every member will do (panic, as in Envoy and Finagle): a
+        call that might fail beats one that surely does. A due probe takes precedence on a first attempt; a retry is
+        not risked on one while there is a better node.
+        """
+        now_s = self._clock()
+        nodes = self._rotation or self._nodes
+        fresh = [node for node in nodes if node not in avoid] if avoid else nodes
+        if now_s >= self._next_probe_s and not (avoid and fresh):
+            probe = self._probe(avoid, now_s)
+            if probe is not None:
+                return probe
+        if not nodes:
+            return None
+        node = self._rule.choose(fresh or nodes, now_s)
+        return Pick(node, now_s, node.standing.ticket, self._settle)
+
+    def _probe(self, avoid: Collection[Node], now_s: float) -> Pick | None:
+        """One real request to the ejected node that has waited longest past its time."""
+        waiting = [node for node in self._waiting() if node.standing.retry_at_s <= now_s and node not in avoid]
+        if not waiting:
+            return None
+        node = min(waiting, key=_retry_at_s)
+        ticket = node.standing.probe()
+        self._refresh()
+        return Pick(node, now_s, ticket, self._settle)
+
+    def _settle(self, pick: Pick, outcome: Outcome, latency_s: float) -> None:
+        now_s = self._clock()
+        node = pick.node
+        event = self._judge(node, pick.ticket, outcome, now_s)
+        if outcome is Outcome.SUCCESS:
+            node.successes += 1
+            node.load.succeed(pick.attempt, latency_s, now_s)
+        elif outcome is Outcome.FAILURE:
+            node.failures += 1
+            node.load.fail(pick.attempt, latency_s, now_s)
+        else:
+            node.load.ignore(pick.attempt, now_s - pick.started_s, now_s)
+        if event is not None:
+            self._on_event(event)
+
+    def _judge(self, node: Node, ticket: int, outcome: Outcome, now_s: float) -> EjectionEvent | None:
+        """What the outcome means for the node's place in the rotation."""
+        standing = node.standing
+        if not standing.is_current(ticket):
+            return None
+        if standing.probing:
+            return self._judge_probe(node, outcome, now_s)
+        if outcome is Outcome.IGNORED:
+            return None
+        standing.count(outcome is Outcome.SUCCESS)
+        complaint = standing.complaint
+        if complaint is None or not self._may_eject_one_more():
+            return None
+        return self._eject(node, complaint, now_s)
+
+    def _judge_probe(self, node: Node, outcome: Outcome, now_s: float) -> EjectionEvent | None:
+        if outcome is Outcome.SUCCESS:
+            return self._readmit(node, Reason.PROBE_SUCCEEDED)
+        if outcome is Outcome.FAILURE:
+            return self._eject(node, Reason.PROBE_FAILED, now_s)
+        node.standing.withdraw_probe()
+        self._refresh()
+        return None
+
+    def _may_eject_one_more(self) -> bool:
+        out = len(self._nodes) - len(self._rotation) + 1
+        return out * 100 <= len(self._nodes) * self._ejection.max_ejected_percent
+
+    def _eject(self, node: Node, reason: Reason, now_s: float) -> EjectionEvent:
+        backoff_s = node.standing.eject(now_s)
+        self._refresh()
+        return EjectionEvent(node, True, reason, backoff_s)
+
+    def _readmit(self, node: Node, reason: Reason) -> EjectionEvent:
+        node.standing.readmit()
+        # The time out was the punishment: keeping the failure penalty as well would leave the node without traffic
+        # for another minute.
+        node.load.forget()
+        self._refresh()
+        return EjectionEvent(node, False, reason, 0.0)
+
+    def _forgive(self, node: Node) -> None:
+        was_ejected = node.ejected
+        event = self._readmit(node, Reason.REGISTERED_AGAIN)
+        if was_ejected:
+            self._on_event(event)
+
+    def _waiting(self) -> list[Node]:
+        return [node for node in self._nodes if node.ejected and not node.standing.probing]
+
+    def _refresh(self) -> None:
+        self._nodes = list(self._members.values())
+        self._rotation = [node for node in self._nodes if not node.ejected]
+        self._next_probe_s = min(map(_retry_at_s, self._waiting()), default=inf)
+
+
+def _retry_at_s(node: Node) -> float:
+    return node.standing.retry_at_s

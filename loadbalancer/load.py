@@ -1,0 +1,102 @@
+"""How loaded a node looks from here: peak-EWMA, as in Finagle and linkerd, with two additions of our own."""
+
+from collections import OrderedDict
+from math import exp, inf
+
+DECAY_S = 10.0  # tau of the average, as in Finagle and linkerd
+FAILURE_PENALTY_S = 5.0  # linkerd's LoadBiaser: what a failed attempt costs, however quickly it failed
+UNMEASURED_S = 1.0  # linkerd's default round-trip time, charged as Finagle does: only while an attempt is under way
+
+
+class PeakEwma:
+    """The load of one node: `cost_s` is what the next attempt is expected to wait, in seconds.
+
+    The estimate jumps up to a slower measurement at once, comes down over `DECAY_S`, and decays towards zero while
+    nothing is measured, so that a punished node is tried again. Failures cost `FAILURE_PENALTY_S`; without that, a
+    node that fails instantly looks like the fastest one and attracts all traffic.
+
+    A node never measured is free while idle and costs `UNMEASURED_S` per attempt while busy: a new instance gets its
+    first request at once, and just one until it has answered (Finagle). Charging linkerd's 1 s while idle as well
+    would starve it for a minute beside peers that answer in 2 ms. Finagle's "infinite" penalty while busy would, at a
+    cold start, make a node that fails at once preferable to peers that have not answered yet.
+
+    Our addition: an attempt that has not been reported yet already tells how slow the node is at least, so the cost is
+    never less than the age of the oldest one. A frozen process is then avoided within milliseconds, not once the
+    attempt timeout has passed.
+    """
+
+    __slots__ = ("_attempts", "_estimate_s", "_oldest_s", "_starts_s", "_updated_s", "pending")
+
+    def __init__(self) -> None:
+        self.pending = 0  # attempts picked and not yet released; those streaming a body count
+        self._estimate_s: float | None = None  # None: never measured
+        self._updated_s = 0.0
+        self._attempts = 0
+        # Starts of the attempts not yet reported, oldest first. An OrderedDict, because finding the first entry of a
+        # plain dict means stepping over the holes that finished attempts left before it.
+        self._starts_s: OrderedDict[int, float] = OrderedDict()
+        self._oldest_s = inf
+
+    def cost_s(self, now_s: float) -> float:
+        """Expected wait of one more attempt: the estimate times the number of attempts there would be."""
+        pending = self.pending
+        estimate_s = self._estimate_s
+        if estimate_s is not None:
+            estimate_s *= exp((self._updated_s - now_s) / DECAY_S)
+        elif pending:
+            estimate_s = UNMEASURED_S
+        else:
+            return 0.0
+        age_s = now_s - self._oldest_s
+        return (age_s if age_s > estimate_s else estimate_s) * (pending + 1)
+
+    def start(self, now_s: float) -> int:
+        """Count an attempt in; the number returned names it in `succeed`, `fail` and `ignore`."""
+        self.pending += 1
+        self._attempts += 1
+        if not self._starts_s:
+            self._oldest_s = now_s
+        self._starts_s[self._attempts] = now_s
+        return self._attempts
+
+    def succeed(self, attempt: int, latency_s: float, now_s: float) -> None:
+        self._unlist(attempt)
+        estimate_s = self._estimate_s
+        if estimate_s is not None and latency_s < estimate_s:
+            weight = exp((self._updated_s - now_s) / DECAY_S)
+            latency_s = estimate_s * weight + latency_s * (1 - weight)
+        self._estimate_s = latency_s
+        self._updated_s = now_s
+
+    def fail(self, attempt: int, latency_s: float, now_s: float) -> None:
+        self._unlist(attempt)
+        self._estimate_s = max(self._decayed_s(now_s), latency_s, FAILURE_PENALTY_S)
+        self._updated_s = now_s
+
+    def ignore(self, attempt: int, latency_s: float, now_s: float) -> None:
+        """The attempt was given up after `latency_s`: the node is at least that slow, and may be slower.
+
+        Without this a frozen node would look idle again each time a caller lost patience.
+        """
+        self._unlist(attempt)
+        if latency_s > self._decayed_s(now_s):
+            self._estimate_s = latency_s
+            self._updated_s = now_s
+
+    def release(self) -> None:
+        """Count an attempt out that has been reported or ignored."""
+        self.pending -= 1
+
+    def forget(self) -> None:
+        """Back to never measured; attempts under way still count."""
+        self._estimate_s = None
+
+    def _decayed_s(self, now_s: float) -> float:
+        if self._estimate_s is None:
+            return 0.0
+        return self._estimate_s * exp((self._updated_s - now_s) / DECAY_S)
+
+    def _unlist(self, attempt: int) -> None:
+        started_s = self._starts_s.pop(attempt)
+        if started_s == self._oldest_s:
+            self._oldest_s = next(iter(self._starts_s.values()), inf)

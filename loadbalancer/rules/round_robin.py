@@ -1,0 +1,16 @@
+"""Ribbon's RoundRobinRule."""
+
+from collections.abc import Sequence
+
+from loadbalancer.node import Node
+
+
+class RoundRobinRule:
+    """Each node in turn. Unlike Ribbon's, it only sees nodes in rotation: no neighbour inherits a dead node's share."""
+
+    def __init__(self) -> None:
+        self._turn = -1
+
+    def choose(self, nodes: Sequence[Node], now_s: float) -> Node:
+        self._turn = (self._turn + 1) % len(nodes)
+        return nodes[self._turn]
