@@ -1,0 +1,161 @@
+"""The JSON documents of the admin port, built from views."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from admin import hystrix
+from admin.metrics import Event, ProxyMetrics
+from admin.views import BreakerView, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
+
+
+def metrics_document(sources: Sources, metrics: ProxyMetrics, now_epoch_s: float) -> dict[str, object]:
+    """All metrics. The shape is a contract: names, types and units stay, additions are allowed."""
+    services = sources.services()
+    now_epoch_ms = int(now_epoch_s * 1000)
+    return {
+        "hystrix": {service.name: hystrix.command(service, now_epoch_ms) for service in services},
+        "ribbon": {service.name: _balancing(service) for service in services},
+        "eureka": _eureka(sources.eureka()),
+        "proxy": _proxy(sources.proxy(), metrics),
+    }
+
+
+def services_document(services: Sequence[ServiceView]) -> dict[str, object]:
+    """One line per service; /services/{name} has the rest."""
+    return {"services": [_summary(service) for service in services]}
+
+
+def service_document(service: ServiceView) -> dict[str, object]:
+    """Everything about one service. Times are in the unit of the name's suffix."""
+    metrics = service.metrics
+    return {
+        "name": service.name,
+        "source": service.source,
+        "known": service.known,
+        "timeout_s": service.timeout_s,
+        "breaker": _breaker(service.breaker),
+        "balancer": _balancing(service),
+        "bulkhead": {
+            "in_flight": service.in_flight,
+            "max_concurrent": service.max_concurrent,
+            "max_in_flight_seen": service.max_in_flight_seen,
+            "rejected_total": metrics.events[Event.SEMAPHORE_REJECTED],
+        },
+        "requests": {
+            "total": metrics.requests_total,
+            "failed": metrics.requests_failed,
+            "in_flight": metrics.in_flight,
+            "events": {event.name.lower(): metrics.events[event] for event in Event},
+            "fallbacks": dict(metrics.fallbacks_by_kind),
+            "latency_ms": {
+                f"{percentile:g}": value for percentile, value in metrics.total_latency.summary.percentiles_ms.items()
+            },
+        },
+    }
+
+
+def info_document(info: InfoView) -> dict[str, object]:
+    started = datetime.fromtimestamp(info.started_epoch_s, UTC)
+    return {
+        "name": "prana",
+        "version": info.version,
+        "started": started.isoformat(timespec="seconds"),
+        "python": info.python,
+        "event_loop": info.event_loop,
+        "http_parser": info.http_parser,
+        "instance": info.instance,
+    }
+
+
+def _summary(service: ServiceView) -> dict[str, object]:
+    return {
+        "name": service.name,
+        "source": service.source,
+        "known": service.known,
+        "breaker": service.breaker.state if service.breaker.enabled else "disabled",
+        "instances": len(service.nodes),
+        "ejected": sum(node.ejected for node in service.nodes),
+        "in_flight": service.in_flight,
+        "requests_total": service.metrics.requests_total,
+        "requests_failed": service.metrics.requests_failed,
+    }
+
+
+def _breaker(breaker: BreakerView) -> dict[str, object]:
+    return {
+        "enabled": breaker.enabled,
+        "state": breaker.state,
+        "error_percentage": breaker.error_percentage,
+        "error_count": breaker.error_count,
+        "request_count": breaker.request_count,
+        "retry_after_s": round(breaker.retry_after_s, 3),
+        "request_volume": breaker.request_volume_threshold,
+        "error_threshold_percentage": breaker.error_threshold_percentage,
+        "sleep_window_s": breaker.sleep_window_s,
+        "window_s": breaker.window_s,
+    }
+
+
+def _balancing(service: ServiceView) -> dict[str, object]:
+    metrics = service.metrics
+    return {
+        "rule": service.rule,
+        "source": service.source,
+        "nodes": [_node(node) for node in service.nodes],
+        "attempts": {outcome.value: count for outcome, count in metrics.attempts.items()},
+        "retries_total": metrics.retries,
+        "retries_refused_total": metrics.retries_refused,
+        "retry_budget_balance": round(service.retry_budget_balance, 3),
+        "ejections_total": metrics.ejections,
+    }
+
+
+def _node(node: NodeView) -> dict[str, object]:
+    return {
+        "id": node.instance_id,
+        "host": node.host,
+        "port": node.port,
+        "status": node.status,
+        "pending": node.pending,
+        "load_ms": round(node.load_ms, 3),
+        "ejected": node.ejected,
+        "ejected_for_s": round(node.ejected_for_s, 3),
+        "consecutive_failures": node.consecutive_failures,
+        "successes_total": node.successes_total,
+        "failures_total": node.failures_total,
+    }
+
+
+def _eureka(eureka: EurekaView) -> dict[str, object]:
+    """Everybody may read this, so the servers' addresses and the last error are only in /health's details."""
+    return {
+        "enabled": eureka.enabled,
+        "registered": eureka.registered,
+        "last_heartbeat": eureka.last_heartbeat_epoch_s,
+        "registry_read": eureka.read,
+        "last_fetch_age_s": eureka.last_fetch_age_s,
+        "heartbeats_total": eureka.heartbeats_total,
+        "heartbeat_failures_total": eureka.heartbeat_failures_total,
+        "registrations_total": eureka.registrations_total,
+        "fetches_total": eureka.fetches_total,
+        "fetch_failures_total": eureka.fetch_failures_total,
+        "instances": eureka.instances,
+        "services": eureka.services,
+    }
+
+
+def _proxy(proxy: ProxyView, metrics: ProxyMetrics) -> dict[str, object]:
+    """Latencies are milliseconds over the last minute, all services, as their callers saw them."""
+    percentiles_ms = metrics.latency.percentiles_ms
+    return {
+        "requests_total": metrics.requests_total,
+        "requests_failed": metrics.requests_failed,
+        "latency_mean": round(metrics.latency.mean_ms, 3),
+        "latency_p50": percentiles_ms[50.0],
+        "latency_p90": percentiles_ms[90.0],
+        "latency_p99": percentiles_ms[99.0],
+        "in_flight": proxy.in_flight,
+        "connections": proxy.connections,
+        "connections_total": metrics.connections_total,
+        "draining": proxy.draining,
+    }

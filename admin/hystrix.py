@@ -1,0 +1,100 @@
+"""A service as Hystrix describes a command: the fields of its event stream.
+
+Field names, order and types are those of HystrixDashboardStream and `serialize` in hystrix-serialization; dashboards
+drop a command when one is missing, and Turbine refuses one whose set of keys changes. Hence integers only, and
+constants for what a proxy does not have.
+"""
+
+from admin.latency import PERCENTILES, LatencySummary
+from admin.metrics import EVENT_WINDOW_S, Event, exceptions_thrown
+from admin.views import BreakerView, ServiceView
+
+_GROUP = "prana"
+_PERCENTILE_KEYS = {percentile: f"{percentile:g}" for percentile in PERCENTILES}
+
+
+def command(service: ServiceView, now_epoch_ms: int) -> dict[str, object]:
+    """One HystrixCommand. Times are milliseconds; counts are those of the breaker's or the 10 s event window."""
+    breaker = service.breaker
+    events = service.metrics.recent_events()
+    return {
+        "type": "HystrixCommand",
+        "name": service.name,
+        "group": _GROUP,
+        "currentTime": now_epoch_ms,
+        # Hystrix's isOpen() is true during the trial too.
+        "isCircuitBreakerOpen": breaker.enabled and breaker.state != "closed",
+        **_health_counts(breaker, events),
+        **_rolling_counts(events),
+        "currentConcurrentExecutionCount": service.in_flight,
+        "rollingMaxConcurrentExecutionCount": service.max_in_flight_seen,
+        **_latency("latencyExecute", service.metrics.execute_latency.summary),
+        **_latency("latencyTotal", service.metrics.total_latency.summary),
+        **_properties(service),
+        "reportingHosts": 1,
+        "threadPool": _GROUP,
+    }
+
+
+def _health_counts(breaker: BreakerView, events: list[int]) -> dict[str, object]:
+    """Hystrix counts health whether or not the breaker is enabled; ours does not, so the events step in."""
+    if breaker.enabled:
+        errors, requests, percentage = breaker.error_count, breaker.request_count, breaker.error_percentage
+    else:
+        errors = events[Event.FAILURE] + events[Event.TIMEOUT] + events[Event.SEMAPHORE_REJECTED]
+        requests = errors + events[Event.SUCCESS]
+        percentage = errors * 100 // requests if requests else 0
+    return {"errorPercentage": percentage, "errorCount": errors, "requestCount": requests}
+
+
+def _rolling_counts(events: list[int]) -> dict[str, object]:
+    return {
+        "rollingCountBadRequests": events[Event.BAD_REQUEST],
+        "rollingCountCollapsedRequests": 0,
+        "rollingCountEmit": 0,
+        "rollingCountExceptionsThrown": exceptions_thrown(events),
+        "rollingCountFailure": events[Event.FAILURE],
+        "rollingCountFallbackEmit": 0,
+        "rollingCountFallbackFailure": events[Event.FALLBACK_FAILURE],
+        "rollingCountFallbackMissing": events[Event.FALLBACK_MISSING],
+        "rollingCountFallbackRejection": 0,
+        "rollingCountFallbackSuccess": events[Event.FALLBACK_SUCCESS],
+        "rollingCountResponsesFromCache": 0,
+        "rollingCountSemaphoreRejected": events[Event.SEMAPHORE_REJECTED],
+        "rollingCountShortCircuited": events[Event.SHORT_CIRCUITED],
+        "rollingCountSuccess": events[Event.SUCCESS],
+        "rollingCountThreadPoolRejected": 0,
+        "rollingCountTimeout": events[Event.TIMEOUT],
+    }
+
+
+def _latency(name: str, summary: LatencySummary) -> dict[str, object]:
+    values = {key: int(summary.percentiles_ms[percentile]) for percentile, key in _PERCENTILE_KEYS.items()}
+    return {f"{name}_mean": int(summary.mean_ms), name: values}
+
+
+def _properties(service: ServiceView) -> dict[str, object]:
+    breaker = service.breaker
+    timeout_ms = int(service.timeout_s * 1000)
+    # The window that requestCount is summed over: dashboards divide by it.
+    window_s = breaker.window_s if breaker.enabled else EVENT_WINDOW_S
+    properties: dict[str, object] = {
+        "circuitBreakerRequestVolumeThreshold": breaker.request_volume_threshold,
+        "circuitBreakerSleepWindowInMilliseconds": int(breaker.sleep_window_s * 1000),
+        "circuitBreakerErrorThresholdPercentage": breaker.error_threshold_percentage,
+        "circuitBreakerForceOpen": False,
+        "circuitBreakerForceClosed": False,
+        "circuitBreakerEnabled": breaker.enabled,
+        "executionIsolationStrategy": "SEMAPHORE",
+        "executionIsolationThreadTimeoutInMilliseconds": timeout_ms,
+        "executionTimeoutInMilliseconds": timeout_ms,
+        "executionIsolationThreadInterruptOnTimeout": True,
+        "executionIsolationThreadPoolKeyOverride": None,
+        "executionIsolationSemaphoreMaxConcurrentRequests": service.max_concurrent,
+        # A fallback keeps the permit of its request, so both have the same limit.
+        "fallbackIsolationSemaphoreMaxConcurrentRequests": service.max_concurrent,
+        "metricsRollingStatisticalWindowInMilliseconds": int(window_s * 1000),
+        "requestCacheEnabled": False,
+        "requestLogEnabled": False,
+    }
+    return {f"propertyValue_{name}": value for name, value in properties.items()}

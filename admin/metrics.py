@@ -1,0 +1,240 @@
+"""What the data plane records. Plain integers in fixed places: no locks, no label look-ups, no allocation.
+
+Everything runs on one event loop, so an increment needs no protection; readers see a consistent state because
+they do not await while they read.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from admin.latency import DurationBuckets, LatencySummary, RollingLatency, merge, summarise
+from loadbalancer.pick import Outcome
+from loadbalancer.window import RollingWindow
+
+OTHER = "other"
+"""The series of requests for names nobody knows: callers cannot make series by making names up."""
+
+EVENT_WINDOW_S = 10.0
+_EVENT_BUCKETS = 10
+_MAX_SERIES = 1000  # registry content is not trusted either: names beyond these also go to OTHER
+
+
+class Event(IntEnum):
+    """HystrixEventType, as far as a proxy has them; one request may cause several, such as TIMEOUT and
+    FALLBACK_SUCCESS. EXCEPTION_THROWN is derived, as in Hystrix: `exceptions_thrown`."""
+
+    SUCCESS = 0  # an answer below 500
+    FAILURE = 1  # 5xx, broken or refused connection, no instance
+    TIMEOUT = 2
+    BAD_REQUEST = 3  # refused as malformed: neither success nor failure of the service
+    SHORT_CIRCUITED = 4  # breaker open
+    SEMAPHORE_REJECTED = 5  # bulkhead full
+    FALLBACK_SUCCESS = 6
+    FALLBACK_FAILURE = 7
+    FALLBACK_MISSING = 8  # none configured, the caller got the error
+    CANCELLED = 9  # the caller hung up
+
+
+class RequestOutcome(IntEnum):
+    """How a request ended, as its caller saw it; the lower-case name is the label value."""
+
+    SUCCESS = 0  # an instance answered, below 500 and complete
+    FAILURE = 1  # an instance's 5xx, an answer cut off, or an error of Prana after trying an instance
+    FALLBACK = 2  # a fallback supplied the answer, whatever its status
+    REJECTED = 3  # refused by Prana before any attempt: unknown, malformed, breaker open, bulkhead full
+    CANCELLED = 4  # the caller hung up first
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class RequestCount(NamedTuple):
+    method_class: str  # a member of METHOD_CLASSES
+    status_class: str  # a member of STATUS_CLASSES
+    outcome: RequestOutcome
+    total: int
+
+
+METHOD_CLASSES = ("safe", "idempotent", "other")
+"""RFC 9110 9.2.1 and 9.2.2: what decides whether a request may be replayed. Extension methods are `other`."""
+
+STATUS_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""`none`: the caller left before there was a status."""
+
+_METHOD_CLASS = {b"GET": 0, b"HEAD": 0, b"OPTIONS": 0, b"TRACE": 0, b"PUT": 1, b"DELETE": 1}
+_OTHER_METHOD = 2
+
+
+class ServiceMetrics:
+    """Counters of one service since start, Hystrix event counts of the last 10 s, latencies of the last minute."""
+
+    __slots__ = (
+        "_requests",
+        "_window",
+        "attempts",
+        "duration",
+        "ejections",
+        "events",
+        "execute_latency",
+        "fallbacks_by_kind",
+        "in_flight",
+        "name",
+        "requests_failed",
+        "retries",
+        "retries_refused",
+        "total_latency",
+    )
+
+    def __init__(self, name: str, clock: Callable[[], float]) -> None:
+        self.name = name
+        self._window = RollingWindow(len(Event), EVENT_WINDOW_S, _EVENT_BUCKETS, clock)
+        self._requests = [0] * (len(METHOD_CLASSES) * len(STATUS_CLASSES) * len(RequestOutcome))
+        self.requests_failed = 0
+        self.in_flight = 0
+        self.events = [0] * len(Event)  # since start, by Event
+        self.attempts = dict.fromkeys(Outcome, 0)  # since start
+        self.retries = 0
+        self.retries_refused = 0
+        self.ejections = 0
+        self.fallbacks_by_kind: Counter[str] = Counter()
+        self.duration = DurationBuckets()
+        self.execute_latency = RollingLatency()
+        self.total_latency = RollingLatency()
+
+    def request_started(self) -> None:
+        """Every start needs exactly one `request_finished`."""
+        self.in_flight += 1
+
+    def request_finished(
+        self, method: bytes, status: int, outcome: RequestOutcome, latency_s: float, *, executed: bool = True
+    ) -> None:
+        """Count a request whose last byte is out, or that was given up.
+
+        `status` is what the caller got, 0 for nothing. `latency_s` is the caller's whole wait. `executed` is False
+        when the command never ran (breaker open, bulkhead full, refused): its latency then says nothing about the
+        service and stays out of the percentiles, as in Hystrix.
+        """
+        self.in_flight -= 1
+        status_class = status // 100 if 100 <= status <= 599 else 0
+        row = _METHOD_CLASS.get(method, _OTHER_METHOD) * len(STATUS_CLASSES) + status_class
+        self._requests[row * len(RequestOutcome) + outcome] += 1
+        if outcome is RequestOutcome.FAILURE or (status >= 500 and outcome is not RequestOutcome.FALLBACK):
+            self.requests_failed += 1
+        self.duration.observe(latency_s)
+        if executed:
+            self.total_latency.record(latency_s)
+
+    def executed(self, latency_s: float) -> None:
+        """Count a command that ran: seconds from admission to response headers, or to the failure."""
+        self.execute_latency.record(latency_s)
+
+    def event(self, event: Event) -> None:
+        self._window.add(event)
+        self.events[event] += 1
+
+    def attempt(self, outcome: Outcome) -> None:
+        """One attempt at one instance ended, with what its pick reported."""
+        self.attempts[outcome] += 1
+
+    def retried(self) -> None:
+        self.retries += 1
+
+    def retry_refused(self) -> None:
+        """A retry was due, but the budget had none left."""
+        self.retries_refused += 1
+
+    def fallback(self, kind: str) -> None:
+        """A fallback of this configured kind supplied the answer; counts the event as well."""
+        self.fallbacks_by_kind[kind] += 1
+        self.event(Event.FALLBACK_SUCCESS)
+
+    def node_ejected(self) -> None:
+        self.ejections += 1
+
+    def rotate(self) -> None:
+        """Close the latency histograms of the last ROTATION_S; about 0.5 ms."""
+        self.execute_latency.rotate()
+        self.total_latency.rotate()
+
+    def recent_events(self) -> list[int]:
+        """Counts of the last EVENT_WINDOW_S, by Event."""
+        return self._window.totals()
+
+    def requests(self) -> Iterator[RequestCount]:
+        """Requests since start, in a fixed order, without the combinations that never happened."""
+        for index, count in enumerate(self._requests):
+            if count:
+                row, outcome = divmod(index, len(RequestOutcome))
+                method_class, status_class = divmod(row, len(STATUS_CLASSES))
+                yield RequestCount(
+                    METHOD_CLASSES[method_class], STATUS_CLASSES[status_class], RequestOutcome(outcome), count
+                )
+
+    @property
+    def requests_total(self) -> int:
+        return sum(self._requests)
+
+
+def exceptions_thrown(events: list[int]) -> int:
+    """Hystrix's derived EXCEPTION_THROWN: events that reached the caller as an error of the command."""
+    return events[Event.BAD_REQUEST] + events[Event.FALLBACK_FAILURE] + events[Event.FALLBACK_MISSING]
+
+
+class ProxyMetrics:
+    """The counters of all services, and of the process as a whole."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.other = ServiceMetrics(OTHER, clock)
+        self._series = {OTHER: self.other}
+        self.latency = merged_summary([])
+        self.connections = 0
+        self.connections_total = 0
+
+    def service(self, name: str) -> ServiceMetrics:
+        """The series of a service that registry or configuration know, made on first use.
+
+        Not for names as callers spell them: a request for an unknown service is recorded in `other`.
+        """
+        series = self._series.get(name)
+        if series is None:
+            if len(self._series) >= _MAX_SERIES:
+                return self.other
+            series = self._series[name] = ServiceMetrics(name, self._clock)
+        return series
+
+    def all_series(self) -> list[ServiceMetrics]:
+        return list(self._series.values())
+
+    def connection_opened(self) -> None:
+        self.connections += 1
+        self.connections_total += 1
+
+    def connection_closed(self) -> None:
+        self.connections -= 1
+
+    @property
+    def requests_total(self) -> int:
+        """Requests that ended."""
+        return sum(series.requests_total for series in self._series.values())
+
+    @property
+    def requests_failed(self) -> int:
+        """Of these, answered with a status from 500 up or cut off; an answer by a fallback has not failed."""
+        return sum(series.requests_failed for series in self._series.values())
+
+    @property
+    def in_flight(self) -> int:
+        return sum(series.in_flight for series in self._series.values())
+
+    def summarise(self) -> None:
+        """Recompute `latency` from the last rotation of every series: no second histogram on the hot path."""
+        self.latency = merged_summary(self.all_series())
+
+
+def merged_summary(series: list[ServiceMetrics]) -> LatencySummary:
+    windows = (each.total_latency.window for each in series)
+    return summarise(merge(window for window in windows if window is not None))

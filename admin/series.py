@@ -1,0 +1,175 @@
+"""Which Prometheus series there are. Names and labels are an interface: dashboards and alerts break with them.
+
+Base units, counters in `_total`. Labels are service, state, method class, status class and outcome only: each has a
+few values, and services beyond those known share one `other` series, so that no caller can make series.
+"""
+
+from collections.abc import Callable, Iterator
+
+from admin.exposition import Buckets, Family, Kind, Labels
+from admin.latency import BUCKET_BOUNDS_S
+from admin.metrics import Event, ProxyMetrics, ServiceMetrics
+from admin.views import CIRCUIT_STATES, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
+
+_NODE_STATES = ("available", "ejected", "unavailable")
+_FALLBACK_EVENTS = {
+    "success": Event.FALLBACK_SUCCESS,
+    "failure": Event.FALLBACK_FAILURE,
+    "missing": Event.FALLBACK_MISSING,
+}
+
+
+def families(sources: Sources, metrics: ProxyMetrics) -> Iterator[Family]:
+    """Everything that is exported, as of now."""
+    yield from _process_families(sources.info(), sources.proxy(), metrics)
+    yield from _request_families(metrics.all_series())
+    yield from _service_families(list(sources.services()))
+    yield from _eureka_families(sources.eureka())
+
+
+def _process_families(info: InfoView, proxy: ProxyView, metrics: ProxyMetrics) -> Iterator[Family]:
+    build = {"version": info.version, "python": info.python}
+    yield Family("prana_build", "info", "Version of this sidecar.", [(build, 1)])
+    yield _single("prana_start_time_seconds", "gauge", "When this sidecar started, epoch.", info.started_epoch_s)
+    yield _single("prana_proxy_connections", "gauge", "Open connections of callers.", proxy.connections)
+    yield _single("prana_proxy_connections_accepted", "counter", "Callers' connections.", metrics.connections_total)
+    yield _single("prana_proxy_draining", "gauge", "1 while this sidecar drains.", int(proxy.draining))
+
+
+def _request_families(series: list[ServiceMetrics]) -> Iterator[Family]:
+    yield Family(
+        "prana_http_requests",
+        "counter",
+        "Requests that ended, by what their caller got.",
+        [
+            (
+                {
+                    "service": each.name,
+                    "method_class": count.method_class,
+                    "status_class": count.status_class,
+                    "outcome": count.outcome.label,
+                },
+                count.total,
+            )
+            for each in series
+            for count in each.requests()
+        ],
+    )
+    yield Family(
+        "prana_http_request_duration_seconds",
+        "histogram",
+        "Seconds a caller waited for its whole answer.",
+        [
+            ({"service": each.name}, Buckets(BUCKET_BOUNDS_S, each.duration.counts, each.duration.sum_s))
+            for each in series
+        ],
+    )
+    yield _by_service("prana_http_requests_in_flight", "gauge", "Requests in progress.", series, _in_flight)
+    yield Family(
+        "prana_upstream_attempts",
+        "counter",
+        "Attempts at instances, retries included.",
+        [
+            ({"service": each.name, "outcome": outcome.value}, count)
+            for each in series
+            for outcome, count in each.attempts.items()
+        ],
+    )
+    yield Family(
+        "prana_fallbacks",
+        "counter",
+        "Requests that needed a fallback; missing: none was configured.",
+        [
+            ({"service": each.name, "outcome": outcome}, each.events[event])
+            for each in series
+            for outcome, event in _FALLBACK_EVENTS.items()
+        ],
+    )
+    for name, help_text, value in _SERVICE_COUNTERS:
+        yield _by_service(name, "counter", help_text, series, value)
+
+
+def _in_flight(series: ServiceMetrics) -> int:
+    return series.in_flight
+
+
+_SERVICE_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], int]], ...] = (
+    ("prana_retries", "Attempts beyond a request's first.", lambda series: series.retries),
+    ("prana_retries_refused", "Retries that the budget did not grant.", lambda series: series.retries_refused),
+    ("prana_ejections", "Times a node was taken out of balancing.", lambda series: series.ejections),
+    (
+        "prana_short_circuited",
+        "Requests refused by an open breaker.",
+        lambda series: series.events[Event.SHORT_CIRCUITED],
+    ),
+    (
+        "prana_bulkhead_rejected",
+        "Requests over max_concurrent.",
+        lambda series: series.events[Event.SEMAPHORE_REJECTED],
+    ),
+)
+
+
+def _service_families(services: list[ServiceView]) -> Iterator[Family]:
+    yield Family(
+        "prana_circuit_state",
+        "gauge",
+        "1 for the state the breaker is in.",
+        [
+            ({"service": service.name, "state": state}, int(service.breaker.state == state))
+            for service in services
+            for state in CIRCUIT_STATES
+        ],
+    )
+    yield Family(
+        "prana_lb_instances",
+        "gauge",
+        "Instances by what the balancer may do with them.",
+        [
+            ({"service": service.name, "state": state}, [_node_state(node) for node in service.nodes].count(state))
+            for service in services
+            for state in _NODE_STATES
+        ],
+    )
+    yield Family(
+        "prana_bulkhead_in_use",
+        "gauge",
+        "Permits of max_concurrent in use.",
+        [({"service": service.name}, service.in_flight) for service in services],
+    )
+
+
+def _node_state(node: NodeView) -> str:
+    if node.ejected:
+        return "ejected"
+    return "available" if node.status == "UP" else "unavailable"
+
+
+def _eureka_families(eureka: EurekaView) -> Iterator[Family]:
+    yield _single("prana_eureka_registered", "gauge", "1 while registered.", int(eureka.registered))
+    # Absent rather than 0 before the first: 0 would read as 1970 and fire every alert on age.
+    if eureka.last_heartbeat_epoch_s is not None:
+        name = "prana_eureka_last_heartbeat_timestamp_seconds"
+        yield _single(name, "gauge", "Last accepted heartbeat, epoch.", eureka.last_heartbeat_epoch_s)
+    if eureka.last_fetch_age_s is not None:
+        name = "prana_eureka_registry_age_seconds"
+        yield _single(name, "gauge", "Since the registry was last read.", eureka.last_fetch_age_s)
+    yield _single("prana_eureka_heartbeats", "counter", "Heartbeats sent.", eureka.heartbeats_total)
+    name = "prana_eureka_heartbeat_failures"
+    yield _single(name, "counter", "Heartbeats not accepted.", eureka.heartbeat_failures_total)
+    yield _single("prana_eureka_registrations", "counter", "Registrations accepted.", eureka.registrations_total)
+    yield _single("prana_eureka_fetches", "counter", "Reads of the registry tried.", eureka.fetches_total)
+    yield _single("prana_eureka_fetch_failures", "counter", "Reads that failed.", eureka.fetch_failures_total)
+    yield _single("prana_eureka_instances", "gauge", "Instances in the registry.", eureka.instances)
+    yield _single("prana_eureka_services", "gauge", "Service names in the registry.", eureka.services)
+
+
+def _single(name: str, kind: Kind, help_text: str, value: float) -> Family:
+    return Family(name, kind, help_text, [({}, value)])
+
+
+def _by_service(
+    name: str, kind: Kind, help_text: str, series: list[ServiceMetrics], value: Callable[[ServiceMetrics], int]
+) -> Family:
+    samples: list[tuple[Labels, float | Buckets]] = [({"service": each.name}, value(each)) for each in series]
+    return Family(name, kind, help_text, samples)

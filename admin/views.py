@@ -1,0 +1,129 @@
+"""What the admin port shows: values read off the running sidecar, and where they come from.
+
+Frozen, so that a page is rendered from one moment. `prana.app` builds them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from admin.metrics import ServiceMetrics
+
+CircuitState = Literal["closed", "open", "half-open"]
+CIRCUIT_STATES: tuple[CircuitState, ...] = ("closed", "open", "half-open")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """An instance as the balancer of one service sees it."""
+
+    instance_id: str
+    host: str
+    port: int
+    status: str  # Eureka status
+    pending: int
+    load_ms: float  # what the balancing rule compares, 0 where the rule has no such figure
+    ejected: bool
+    ejected_for_s: float  # how long it stays ejected; 0 when it is not
+    consecutive_failures: int
+    successes_total: int
+    failures_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerView:
+    enabled: bool
+    state: CircuitState
+    error_percentage: int  # 0 .. 100 over the window, cut off, as in Hystrix HealthCounts
+    error_count: int
+    request_count: int
+    retry_after_s: float  # until the next trial; 0 unless open
+    request_volume_threshold: int
+    error_threshold_percentage: int
+    sleep_window_s: float
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    name: str
+    source: Literal["eureka", "static"]
+    known: bool  # False: the registry no longer lists it, but it has been called
+    rule: str  # balancing rule, as configured
+    breaker: BreakerView
+    nodes: Sequence[NodeView]
+    in_flight: int  # bulkhead permits in use
+    max_concurrent: int
+    max_in_flight_seen: int
+    timeout_s: float
+    retry_budget_balance: float  # retries the budget would grant now
+    metrics: ServiceMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class AppView:
+    """The app beside us."""
+
+    name: str
+    status: str  # Eureka status it is registered with, or would be
+    healthy: bool | None  # None: not known yet
+    reason: str  # of the last change, "" for none
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class EurekaView:
+    enabled: bool  # any server configured
+    registering: bool  # asked to register
+    registered: bool
+    fetching: bool  # asked to read the registry
+    read: bool  # read at least once, or restored from the cache
+    problem: str  # why the last exchange failed, without credentials; "" when it worked or none was tried
+    last_heartbeat_epoch_s: float | None  # last accepted one
+    last_fetch_age_s: float | None  # since the last good read
+    heartbeats_total: int  # sent, failures included
+    heartbeat_failures_total: int
+    registrations_total: int
+    fetches_total: int  # tried, failures included
+    fetch_failures_total: int
+    instances: int
+    services: int
+    servers: Sequence[str]  # URLs with credentials masked
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyView:
+    listening: Sequence[str]  # addresses; empty before the port is open
+    draining: bool
+    connections: int
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class InfoView:
+    version: str
+    python: str
+    event_loop: str
+    http_parser: str
+    started_epoch_s: float
+    instance: Mapping[str, object] | None  # Eureka's JSON of the instance as registered
+
+
+class Sources(Protocol):
+    """Where the admin pages read. Every call returns the state of this moment and must not block."""
+
+    def services(self) -> Sequence[ServiceView]:
+        """Services that have been called or configured, in the order of their names."""
+
+    def service(self, name: str) -> ServiceView | None:
+        """One service, also if it has not been called yet; None for a name that nobody knows. Lower case."""
+
+    def app(self) -> AppView | None:
+        """None when no app is configured."""
+
+    def eureka(self) -> EurekaView: ...
+
+    def proxy(self) -> ProxyView: ...
+
+    def info(self) -> InfoView: ...
