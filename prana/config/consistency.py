@@ -1,0 +1,111 @@
+"""What no single key can see: keys that are required together, or contradict each other."""
+
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+from msgspec import UNSET
+
+from prana.config.positions import Path
+from prana.config.settings import App, Fallback, Policy, ServicePolicy, Settings
+from prana.config.units import Address, format_duration
+
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`paths` are the keys that it is about, the one to point at first. A warning stops nothing."""
+
+    paths: tuple[Path, ...]
+    message: str
+    warning: bool = False
+
+
+def findings(settings: Settings, given: Container[Path]) -> Iterator[Finding]:
+    """All of them. `given` are the paths that were written somewhere; the rest are defaults."""
+    if settings.app is not None:
+        yield from _app(settings.app, settings)
+    yield from _eureka(settings)
+    yield from _addresses(settings)
+    yield from _policy(("defaults",), settings.defaults, given)
+    for name, service in settings.services.items():
+        yield from _policy(("services", name), service, given)
+        yield from _service(("services", name), service, settings)
+
+
+def _app(app: App, settings: Settings) -> Iterator[Finding]:
+    if app.port == 0:
+        yield Finding((("app", "port"),), "is required beside an app; allowed are 1 to 65535")
+    if settings.registers and not app.name:
+        message = "is required to register; give a name, or set eureka.register = false"
+        yield Finding((("app", "name"), ("eureka", "register"), ("eureka", "urls")), message)
+    for address in (*settings.proxy.listen, settings.admin.listen):
+        if app.port and address.port == app.port:
+            message = f"is {app.port}, which is also a port of Prana itself ({address}); the app needs its own"
+            yield Finding((("app", "port"), ("proxy", "listen"), ("admin", "listen")), message, warning=True)
+
+
+def _eureka(settings: Settings) -> Iterator[Finding]:
+    eureka = settings.eureka
+    if eureka.renewal_interval >= eureka.lease_duration:
+        lease = format_duration(eureka.lease_duration)
+        yield Finding(
+            (("eureka", "renewal_interval"), ("eureka", "lease_duration")),
+            f"is {format_duration(eureka.renewal_interval)}; it must be shorter than eureka.lease_duration ({lease}), "
+            "or the registration expires between two renewals",
+        )
+
+
+def _addresses(settings: Settings) -> Iterator[Finding]:
+    listen = ("proxy", "listen")
+    if not settings.proxy.listen:
+        yield Finding((listen,), 'is empty; allowed is at least one address, such as "127.0.0.1:8078"')
+    for one, other in combinations(settings.proxy.listen, 2):
+        if _collide(one, other):
+            yield Finding((listen,), f"has {one} and {other}, which take the same port; each address once")
+    for address in settings.proxy.listen:
+        if _collide(address, settings.admin.listen):
+            message = f"{settings.admin.listen} takes the port of proxy.listen {address}; choose another"
+            yield Finding((("admin", "listen"), listen), message)
+
+
+def _collide(one: Address, other: Address) -> bool:
+    if one.unix_path or other.unix_path:
+        return one.unix_path == other.unix_path
+    same_host = one.host == other.host or one.host in _WILDCARDS or other.host in _WILDCARDS
+    return one.port == other.port != 0 and same_host
+
+
+def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Finding]:
+    base, longest = (*at, "eject", "base"), (*at, "eject", "max")
+    if policy.eject.base > policy.eject.max:
+        message = (
+            f"is {format_duration(policy.eject.base)}; allowed is up to eject.max ({format_duration(policy.eject.max)})"
+        )
+        yield Finding((base, longest), message)
+    # Only a limit that was written in this very table: a service that shortens its timeout below the default
+    # attempt_timeout means just that.
+    limits = (("attempt_timeout", policy.attempt_timeout), ("connect_timeout", policy.connect_timeout))
+    for key, limit_s in limits:
+        if limit_s > policy.timeout and (*at, key) in given:
+            message = (
+                f"is {format_duration(limit_s)}, which never ends before timeout ({format_duration(policy.timeout)})"
+            )
+            yield Finding(((*at, key), (*at, "timeout")), message, warning=True)
+
+
+def _service(at: Path, service: ServicePolicy, settings: Settings) -> Iterator[Finding]:
+    if service.fallback is not None:
+        yield from _fallback((*at, "fallback"), service.fallback)
+    if not service.instances and not (settings.eureka.fetch and settings.eureka.urls):
+        message = "has no instances, and no registry is read; every call will be refused"
+        yield Finding((at, ("eureka", "fetch"), ("eureka", "urls")), message, warning=True)
+
+
+def _fallback(at: Path, fallback: Fallback) -> Iterator[Finding]:
+    contents = (*at, "json"), (*at, "body")
+    if fallback.json is not UNSET and fallback.body is not UNSET:
+        yield Finding((at, *contents), "has both json and body; allowed is exactly one of them")
+    if fallback.json is UNSET and fallback.body is UNSET:
+        yield Finding((at, *contents), "has neither json nor body; allowed is exactly one of them")

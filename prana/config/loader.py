@@ -1,0 +1,119 @@
+"""From a file, the environment and flags to `Settings`, or to the list of everything that is wrong with them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+from msgspec import structs
+
+from prana.config.consistency import Finding, findings
+from prana.config.positions import Path
+from prana.config.reading import Reading
+from prana.config.settings import ServicePolicy, Settings
+from prana.config.shapes import Branch, Shape, Table, branch
+from prana.config.sources import (
+    DEFAULT,
+    FlagValue,
+    Origin,
+    Problem,
+    Unreadable,
+    dotted,
+    from_environment,
+    from_file,
+    from_flags,
+)
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; its text is one line for every problem."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A usable configuration. `origins` has the paths that were written somewhere; warnings stop nothing."""
+
+    settings: Settings
+    origins: Mapping[Path, Origin]
+    warnings: Sequence[Problem]
+
+    def origin(self, path: Path) -> Origin:
+        """Where the value of a key comes from; a service's key may come from the defaults."""
+        inherited = ("defaults", *path[2:]) if path[0] == "services" else path
+        return self.origins.get(path) or self.origins.get(inherited) or DEFAULT
+
+
+def load(file: FilePath | None, environ: Mapping[str, str], flags: Sequence[FlagValue] = ()) -> Loaded:
+    """The configuration of these sources: flag > environment > file > default. Raises ConfigError.
+
+    A file that cannot be read at all is one problem; what its keys might have been is then not guessed.
+    """
+    flag_sources, problems = from_flags(flags)
+    sources = [*from_environment(environ), *flag_sources]
+    complete = True
+    try:
+        if file is not None:
+            sources.insert(0, from_file(file))
+    except Unreadable as error:
+        problems.append(error.problem)
+        complete = False
+    reading = Reading()
+    for source in sources:
+        reading.add(source, Settings)
+    settings = _build(reading)
+    found = [finding for finding in findings(settings, reading.origins) if not _depends_on_bad(finding, reading)]
+    problems += reading.problems
+    if complete:
+        problems += [_problem(finding, reading.origins) for finding in found if not finding.warning]
+    if problems:
+        raise ConfigError(sorted(problems, key=lambda problem: problem.origin.line))
+    warnings = [_problem(finding, reading.origins) for finding in found if finding.warning]
+    return Loaded(settings, reading.origins, warnings)
+
+
+def _depends_on_bad(finding: Finding, reading: Reading) -> bool:
+    return any(reading.is_bad(path) for path in finding.paths)
+
+
+def _problem(finding: Finding, origins: Mapping[Path, Origin]) -> Problem:
+    """A finding at the first of its keys that was written somewhere, or at the nearest table around them."""
+    for path in finding.paths:
+        if path in origins:
+            return Problem(origins[path], finding.message)
+    path = finding.paths[0]
+    around = next((path[:length] for length in range(len(path), 0, -1) if path[:length] in origins), ())
+    origin = origins.get(around, DEFAULT)
+    return Problem(Origin(origin.place, dotted(path), origin.line), finding.message)
+
+
+def _build(reading: Reading) -> Settings:
+    settings: Settings = _struct(branch(Settings), (), Settings(), reading)
+    inherited = ServicePolicy(**structs.asdict(settings.defaults))
+    names = dict.fromkeys(str(path[1]) for path in reading.origins if path[0:1] == ("services",) and len(path) > 1)
+    shape = branch(ServicePolicy)
+    services = {name: _struct(shape, ("services", name), inherited, reading) for name in names}
+    return structs.replace(settings, services=services)
+
+
+def _struct(shape: Branch, path: Path, base: Any, reading: Reading) -> Any:
+    """`base` with what was read; None for a table that may be absent and was not written."""
+    if base is None:
+        if path not in reading.origins:
+            return None
+        base = shape.struct()
+    changes = {name: _value(inner, (*path, name), getattr(base, name), reading) for name, inner in shape.fields.items()}
+    return structs.replace(base, **changes)
+
+
+def _value(shape: Shape, path: Path, base: Any, reading: Reading) -> Any:
+    match shape:
+        case Branch():
+            return _struct(shape, path, base, reading)
+        case Table():
+            return base | {at[-1]: value for at, value in reading.values.items() if at[:-1] == path}
+        case _:
+            return reading.values.get(path, base)

@@ -1,0 +1,11 @@
+"""Credentials are never shown: not in logs, messages, or the effective configuration."""
+
+import re
+
+# Up to the last "@" before the path, so that a password with an "@" in it is covered as a whole.
+_USERINFO = re.compile(r"://[^/\s]*@")
+
+
+def mask_credentials(text: str) -> str:
+    """The text with the `user:password` of every URL in it replaced by `***`."""
+    return _USERINFO.sub("://***@", text)

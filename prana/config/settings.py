@@ -1,0 +1,196 @@
+"""Every setting: its name, type, default and what it accepts. Durations are seconds, sizes are bytes.
+
+The names are those of the TOML file. An empty string stands for "derived", as each such field says.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from prana.config import kinds
+from prana.config.units import Address
+
+RIBBON_RULES = (
+    "RoundRobinRule",
+    "RandomRule",
+    "WeightedResponseTimeRule",
+    "BestAvailableRule",
+    "AvailabilityFilteringRule",
+    "ZoneAvoidanceRule",
+    "RetryRule",
+)
+
+_NAME = r"[A-Za-z0-9._-]{1,128}"
+_NAME_IN_WORDS = "1 to 128 of A-Z a-z 0-9 . _ -"
+
+Text = Annotated[str, kinds.text()]
+Url = Annotated[str, kinds.http_url()]
+Hostname = Annotated[str, kinds.host_name()]
+Flag = Annotated[bool, kinds.boolean()]
+Count = Annotated[int, kinds.integer(1, 1_000_000)]
+Span = Annotated[float, kinds.duration("1ms", "1h")]
+ServiceName = Annotated[str, kinds.service_name()]
+
+
+class AppHealth(Struct, frozen=True, kw_only=True):
+    """How the app's health is probed."""
+
+    url: Url = ""  # "": the app counts as healthy while its port accepts
+    interval: Annotated[float, kinds.duration("100ms", "1h")] = 10.0
+    timeout: Annotated[float, kinds.duration("10ms", "5m")] = 1.0
+    rise: Annotated[int, kinds.integer(1, 100)] = 1  # successes in a row to go up
+    fall: Annotated[int, kinds.integer(1, 100)] = 3  # failures in a row to go down
+    statuses: Annotated[frozenset[int], kinds.statuses()] = frozenset(range(200, 300))
+
+
+class App(Struct, frozen=True, kw_only=True):
+    """The app beside us, as it is registered."""
+
+    name: Annotated[str, kinds.text(rf"({_NAME})?", _NAME_IN_WORDS)] = ""  # required to register
+    port: Annotated[int, kinds.integer(1, 65535)] = 0  # required; 0 never gets past the loader
+    hostname: Hostname = ""  # "": this host's name
+    ip: Annotated[str, kinds.ip_address()] = ""  # "": the address of the route towards Eureka
+    prefer_ip: Flag = False
+    instance_id: Text = ""  # "": hostname:name:port
+    vip: Annotated[str, kinds.text(rf"({_NAME}(,{_NAME})*)?", f"names of {_NAME_IN_WORDS}, comma separated")] = (
+        ""  # "": the name, lower case
+    )
+    secure_port: Annotated[int, kinds.integer(0, 65535)] = 0  # 0: none
+    metadata: dict[Annotated[str, kinds.text(r".+", "a name")], Text] = {}
+    data_center: Annotated[str, kinds.one_of("MyOwn", "Amazon")] = "MyOwn"
+    health_check_url: Url = ""  # "", here and below: derived from hostname or ip, and port
+    status_page_url: Url = ""
+    home_page_url: Url = ""
+    health: AppHealth = AppHealth()
+
+
+class Eureka(Struct, frozen=True, kw_only=True):
+    """Which registry, and what we do with it."""
+
+    urls: tuple[Annotated[str, kinds.http_url(optional=False)], ...] = ("http://localhost:8761/eureka/",)
+    register: Flag = True
+    fetch: Flag = True
+    renewal_interval: Annotated[float, kinds.duration("100ms", "1h")] = 30.0
+    lease_duration: Annotated[float, kinds.duration("1s", "24h")] = 90.0
+    fetch_interval: Annotated[float, kinds.duration("100ms", "1h")] = 30.0
+    zone: Text = ""  # "": metadata.zone
+    cache_file: Text = ""  # "": none
+    allow_loopback_instances: Annotated[str, kinds.one_of("auto", "always", "never")] = "auto"
+
+
+class Proxy(Struct, frozen=True, kw_only=True):
+    listen: tuple[Annotated[Address, kinds.address(unix=True)], ...] = (Address("127.0.0.1", 8078),)
+    default_service: Annotated[str, kinds.service_name(optional=True)] = ""  # lower case; "": none
+    compat: Flag = True
+    max_connections: Count = 10_000
+
+
+class Admin(Struct, frozen=True, kw_only=True):
+    listen: Annotated[Address, kinds.address()] = Address("0.0.0.0", 8077)  # noqa: S104 - health checks come from outside
+    token: Annotated[str, kinds.secret(r"[!-~]{0,512}", "up to 512 visible ASCII characters")] = ""
+    dashboard: Flag = True
+
+
+class Shutdown(Struct, frozen=True, kw_only=True):
+    drain_delay: Annotated[float, kinds.duration("0s", "1h")] = 10.0
+    grace: Annotated[float, kinds.duration("0s", "1h")] = 30.0
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    level: Annotated[str, kinds.one_of("debug", "info", "warning", "error")] = "info"
+    format: Annotated[str, kinds.one_of("auto", "console", "json")] = "auto"
+    access: Annotated[str, kinds.one_of("off", "errors", "all")] = "off"
+
+
+class Balancer(Struct, frozen=True, kw_only=True):
+    rule: Annotated[str, kinds.one_of("p2c-ewma", *RIBBON_RULES)] = "p2c-ewma"
+
+
+class Breaker(Struct, frozen=True, kw_only=True):
+    enabled: Flag = True
+    window: Annotated[float, kinds.duration("100ms", "1h")] = 10.0
+    request_volume: Count = 20
+    error_percentage: Annotated[int, kinds.integer(1, 100)] = 50
+    sleep_window: Span = 5.0
+
+
+class Eject(Struct, frozen=True, kw_only=True):
+    consecutive_failures: Count = 7
+    min_success_ratio: Annotated[float, kinds.number(0, 1)] = 0.8
+    min_requests: Count = 5
+    window: Annotated[float, kinds.duration("100ms", "1h")] = 10.0
+    base: Span = 1.0  # the first ejection; doubled up to max
+    max: Span = 60.0
+    max_ejected_percent: Annotated[int, kinds.integer(0, 100)] = 50
+
+
+class Retry(Struct, frozen=True, kw_only=True):
+    max_retries: Annotated[int, kinds.integer(0, 10)] = 2
+    budget_ratio: Annotated[float, kinds.number(0, 1)] = 0.2  # retries per request
+    budget_floor_per_s: Annotated[float, kinds.number(0, 100_000)] = 10.0
+    statuses: frozenset[Annotated[int, kinds.integer(400, 599)]] = frozenset({502, 503, 504})
+    replay_bytes: Annotated[int, kinds.size("0B", "64MiB")] = 64 * 1024
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """How any service is called."""
+
+    timeout: Span = 10.0  # until response headers, all attempts included
+    attempt_timeout: Span = 5.0
+    connect_timeout: Span = 1.0
+    idle_timeout: Annotated[float, kinds.duration("1ms", "24h")] = 60.0  # between body bytes
+    max_concurrent: Count = 512
+    balancer: Balancer = Balancer()
+    breaker: Breaker = Breaker()
+    eject: Eject = Eject()
+    retry: Retry = Retry()
+
+
+class Fallback(Struct, frozen=True, kw_only=True):
+    """A static answer. Exactly one of `json` and `body` is given."""
+
+    status: Annotated[int, kinds.integer(200, 599)] = 200
+    json: Annotated[object, kinds.anything()] = UNSET
+    body: Annotated[str | UnsetType, kinds.plain_text()] = UNSET
+    content_type: Annotated[str, kinds.text(r"([!-~]+/[ -~]+)?", 'a media type such as "text/html"')] = ""
+
+    @property
+    def content(self) -> bytes:
+        return msgspec.json.encode(self.json) if isinstance(self.body, UnsetType) else self.body.encode()
+
+    @property
+    def media_type(self) -> str:
+        """The configured Content-Type, or the one that fits the content."""
+        derived = "application/json" if isinstance(self.body, UnsetType) else "text/plain; charset=utf-8"
+        return self.content_type or derived
+
+
+class ServicePolicy(Policy, frozen=True, kw_only=True):
+    """How one service is called: the defaults, with what `[services.NAME]` overrides."""
+
+    instances: tuple[Annotated[Address, kinds.address(lowest_port=1)], ...] = ()  # (): from the registry
+    fallback: Fallback | None = None
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The effective configuration. `app` is None when there is nothing beside us to register."""
+
+    app: App | None = None
+    eureka: Eureka = Eureka()
+    proxy: Proxy = Proxy()
+    admin: Admin = Admin()
+    shutdown: Shutdown = Shutdown()
+    log: Log = Log()
+    defaults: Policy = Policy()
+    services: dict[ServiceName, ServicePolicy] = {}  # by lower-case name, defaults merged in
+
+    @property
+    def registers(self) -> bool:
+        """Whether the app is to be registered."""
+        return self.app is not None and self.eureka.register and bool(self.eureka.urls)
+
+    def policy_for(self, service: str) -> ServicePolicy:
+        """The policy of a service, whatever the case of its name: its own, or the defaults."""
+        own = self.services.get(service.lower())
+        return own if own is not None else ServicePolicy(**msgspec.structs.asdict(self.defaults))

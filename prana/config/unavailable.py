@@ -1,0 +1,34 @@
+"""Keys that the configuration knows and that have no effect yet: refused, never silently accepted.
+
+A key that comes to life loses its row here, and nothing else changes.
+"""
+
+from collections.abc import Mapping
+
+from prana.config.positions import Path
+from prana.config.settings import RIBBON_RULES
+
+# A path, or a path and one value of it; a policy's path stands for the services' too; "app[]" is an array of tables.
+NOT_AVAILABLE: Mapping[str, str] = {
+    "eureka.zone": "zones are not regarded",
+    "eureka.cache_file": "the registry is not kept on disk",
+    "eureka.allow_loopback_instances": "loopback instances are not filtered",
+    "proxy.compat": "the Prana and Spring sidecar endpoints are not served",
+    "admin.dashboard": "there is no dashboard page",
+    "app.data_center=Amazon": "no Amazon metadata is read",
+    "app[]": "one sidecar registers one app",
+    **{
+        f"defaults.balancer.rule={rule}": "of Ribbon's rules there is RoundRobinRule"
+        for rule in RIBBON_RULES
+        if rule != "RoundRobinRule"
+    },
+}
+
+
+def refusal(path: Path, value: object = None) -> str | None:
+    """Why a key, or a key with this value, is refused; None when it is available."""
+    if path[0] == "services":
+        path = ("defaults", *path[2:])
+    key = ".".join(map(str, path))
+    reason = NOT_AVAILABLE.get(key) or NOT_AVAILABLE.get(f"{key}={value}")
+    return f"not available yet: {reason}" if reason else None
