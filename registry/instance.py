@@ -34,7 +34,7 @@ class Instance:
     status: Status = Status.UP
     vips: tuple[str, ...] = ()
     secure_port: int = 0  # 0: disabled
-    metadata: Mapping[str, str] = field(default=_NO_METADATA)
+    metadata: Mapping[str, str] = field(default_factory=lambda: _NO_METADATA)
     last_dirty_ms: int = 0  # epoch, as written by the instance
     last_updated_ms: int = 0  # epoch, as written by the server
 
