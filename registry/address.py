@@ -1,0 +1,46 @@
+"""Under which name and address others reach this machine."""
+
+import socket
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+_LOOPBACK = "127.0.0.1"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def hostname() -> str:
+    """The machine's own name, not resolved. In a container it may be known to nobody else."""
+    return socket.gethostname()
+
+
+def route_address(urls: Sequence[str]) -> str:
+    """The local address of the route towards the first reachable of `urls`; loopback without any.
+
+    Right on a machine with several addresses, where the address of the host name need not be. Nothing is
+    sent, but host names are resolved: this blocks, call it before serving.
+    """
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.hostname is None:
+            continue
+        address = _local_address(parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme, 80))
+        if address is not None:
+            return address
+    return _LOOPBACK
+
+
+def _local_address(host: str, port: int) -> str | None:
+    try:
+        candidates = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except OSError:
+        return None
+    # IPv4 first: "localhost" is often ::1 before 127.0.0.1 while apps listen on the latter, and readers of
+    # ipAddr expect IPv4 where there is one.
+    for family, kind, protocol, _, target in sorted(candidates, key=lambda found: found[0] != socket.AF_INET):
+        with socket.socket(family, kind, protocol) as probe:
+            try:
+                probe.connect(target)  # UDP: chooses the route, sends nothing
+            except OSError:
+                continue
+            return str(probe.getsockname()[0]).partition("%")[0]
+    return None

@@ -1,0 +1,27 @@
+"""What we tell Eureka about the app beside us."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+_NO_METADATA: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """Everything registered except the status, which changes while we run."""
+
+    app: str  # Eureka stores it in upper case
+    instance_id: str  # unique within the app; case-sensitive
+    host: str
+    ip: str
+    port: int
+    secure_port: int = 0  # 0: none
+    vip: str
+    secure_vip: str = ""
+    metadata: Mapping[str, str] = field(default=_NO_METADATA)
+    renewal_interval_s: int = 30  # whole seconds: Eureka's leaseInfo has no others
+    lease_duration_s: int = 90  # the server drops the instance after twice this long without a heartbeat
+    home_page_url: str = ""
+    status_page_url: str = ""
+    health_check_url: str = ""
