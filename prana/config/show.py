@@ -1,0 +1,99 @@
+"""The configuration written back: the effective values with their origins, and its JSON Schema."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import UNSET, Struct
+
+from prana.config.kinds import Kind
+from prana.config.loader import Loaded
+from prana.config.positions import Path
+from prana.config.settings import Settings
+from prana.config.shapes import Branch, Items, Leaf, Shape, Table, branch
+from prana.config.unavailable import refusal
+
+
+def effective(loaded: Loaded) -> Iterator[tuple[Path, object, str]]:
+    """Path, value in its TOML form with secrets masked, and origin, of every key that has an effect."""
+    for path, value in _shown(branch(Settings), loaded.settings, ()):
+        yield path, value, loaded.origin(path).place
+
+
+def _shown(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, object]]:
+    if value is None or value is UNSET or (path and refusal(path)):
+        return
+    match shape:
+        case Leaf(kind):
+            yield path, kind.show(value)
+        case Items(item):
+            yield path, [item.show(element) for element in _ordered(value)]
+        case Branch(_, fields):
+            for name, inner in fields.items():
+                yield from _shown(inner, getattr(value, name), (*path, name))
+        case Table(_, inner):
+            for name, element in value.items():
+                yield from _shown(inner, element, (*path, name))
+
+
+def _ordered(values: Any) -> list[Any]:
+    return sorted(values) if isinstance(values, frozenset) else list(values)
+
+
+def nested(loaded: Loaded) -> dict[str, Any]:
+    """The effective configuration as a tree for JSON, secrets masked."""
+    tree: dict[str, Any] = {}
+    for path, value, _ in effective(loaded):
+        *tables, key = map(str, path)
+        table = tree
+        for part in tables:
+            table = table.setdefault(part, {})
+        table[key] = value
+    return tree
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the file, without references, which not every TOML editor follows."""
+    schema = _schema(branch(Settings), (), Settings())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Prana", **schema}
+
+
+def _schema(shape: Shape, path: Path, default: Any) -> dict[str, Any]:
+    match shape:
+        case Leaf(kind):
+            return _leaf_schema(kind, path, default)
+        case Items(item):
+            shown = [item.show(element) for element in _ordered(default)]
+            return {"type": "array", "items": dict(item.schema), "default": shown}
+        case Branch(struct, fields):
+            base = default if isinstance(default, Struct) else struct()
+            properties = {
+                name: _schema(inner, (*path, name), getattr(base, name))
+                for name, inner in fields.items()
+                if not refusal((*path, name))
+            }
+            schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
+            required = [name for name, inner in fields.items() if _is_required(inner, getattr(base, name))]
+            return schema | {"required": required} if required else schema
+        case Table(key, inner):
+            entry = _schema(inner, (*path, "NAME"), None)
+            return {"type": "object", "propertyNames": dict(key.schema), "additionalProperties": entry}
+
+
+def _is_required(shape: Shape, default: Any) -> bool:
+    """Whether a key has no usable default: its own kind refuses what stands there."""
+    if not isinstance(shape, Leaf) or default is UNSET:
+        return False
+    try:
+        shape.kind.parse(shape.kind.show(default))
+    except ValueError:
+        return True
+    return False
+
+
+def _leaf_schema(kind: Kind, path: Path, default: Any) -> dict[str, Any]:
+    schema = dict(kind.schema)
+    if "enum" in schema:
+        schema["enum"] = [value for value in schema["enum"] if not refusal(path, value)]
+    if default is not UNSET and not _is_required(Leaf(kind), default):
+        schema["default"] = kind.show(default)
+    return schema
