@@ -1,0 +1,174 @@
+"""The circuit breaker: Hystrix's rules, evaluated at every outcome.
+
+Hystrix looks at its health window every 500 ms and counts closed buckets only, so it opens up to half a second late;
+here the outcome that fills the measure opens the circuit. Three defects of Hystrix are not kept: any command that ended
+during the trial could reopen the circuit (Netflix/Hystrix#1853, #1781), a client error in the trial reopened it
+(#2005), and a lost race could leave it open or closed for good (#1806, #2108).
+
+pybreaker holds the state for its listeners and is never asked to `call()`: in half-open it would admit everybody, count
+cancellations as failures and trip on consecutive failures only.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, NewType
+
+import structlog
+from pybreaker import STATE_CLOSED, STATE_HALF_OPEN, STATE_OPEN, CircuitBreaker, CircuitBreakerListener
+from pybreaker import CircuitBreakerState as State
+
+from loadbalancer.window import RollingWindow
+
+_BUCKETS = 10  # metrics.rollingStats.numBuckets
+_SUCCESS, _FAILURE = 0, 1  # kinds in the window
+
+Permit = NewType("Permit", int)
+CircuitState = Literal["closed", "open", "half-open"]  # pybreaker's words
+
+
+class Verdict(Enum):
+    """What a request tells about the service; CANCELLED tells nothing."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSettings:
+    """Hystrix's defaults. `error_percentage` is compared with whole percent, rounded down."""
+
+    enabled: bool = True
+    window_s: float = 10.0
+    request_volume: int = 20
+    error_percentage: int = 50
+    sleep_window_s: float = 5.0
+
+
+class Breaker:
+    """One service's circuit. `state` is pybreaker's word for it: "closed", "open" or "half-open".
+
+    Listeners hear of a change after it has happened here; while they run, pybreaker itself still reports the old state.
+    A listener that raises is logged and changes nothing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: BreakerSettings,
+        clock: Callable[[], float],
+        listeners: Iterable[CircuitBreakerListener] = (),
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.state: CircuitState = STATE_CLOSED
+        self._clock = clock
+        self._window = RollingWindow(2, settings.window_s, _BUCKETS, clock)
+        # The one permit whose outcome may change the state: shared by all requests of a closed period, or held by the
+        # trial alone. Every change of state issues a new one, which makes all outcomes still under way late.
+        self._permit = Permit(1)
+        self._opened_s = 0.0
+        guarded = [_Guarded(listener) for listener in listeners]
+        self._bus = CircuitBreaker(fail_max=sys.maxsize, name=name, listeners=guarded)
+
+    def admit(self) -> Permit | None:
+        """A permit, or None for a request to be refused. Each permit must come back through `record` exactly once.
+
+        Once more than `sleep_window_s` has passed since the circuit opened, one caller gets the trial.
+        """
+        if self.state == STATE_CLOSED:
+            return self._permit
+        if self.state == STATE_OPEN and self._clock() > self._opened_s + self.settings.sleep_window_s:
+            self._enter(STATE_HALF_OPEN)
+            return self._permit
+        return None
+
+    def record(self, permit: Permit, verdict: Verdict) -> None:
+        """Give the permit back with what the request told.
+
+        FAILURE is also the verdict for a request that a concurrency limit refused after its admission: Hystrix counts
+        SEMAPHORE_REJECTED among the errors. A trial that ends CANCELLED has proved nothing; the circuit opens for
+        another sleep window, as in Hystrix, so that impatient callers cannot turn trials into a stream of traffic.
+        """
+        if permit != self._permit:
+            # Late: admitted before the last change of state. Shown to operators while the circuit is open, forgotten
+            # with the window when it closes, and never counted after that.
+            if self.state != STATE_CLOSED:
+                self._count(verdict)
+        elif self.state == STATE_CLOSED:
+            self._count(verdict)
+            if verdict is not Verdict.CANCELLED and self._must_trip():
+                self._enter(STATE_OPEN)
+        elif verdict is Verdict.SUCCESS:
+            self._window.reset()
+            self._enter(STATE_CLOSED)
+        else:
+            self._count(verdict)
+            self._enter(STATE_OPEN)
+
+    @property
+    def retry_after_s(self) -> float:
+        """The rest of the sleep window; 0 when the circuit is not open or a trial is due."""
+        if self.state != STATE_OPEN:
+            return 0.0
+        return max(0.0, self._opened_s + self.settings.sleep_window_s - self._clock())
+
+    @property
+    def request_count(self) -> int:
+        """Successes and failures in the window."""
+        return sum(self._window.totals())
+
+    @property
+    def error_count(self) -> int:
+        return self._window.total(_FAILURE)
+
+    @property
+    def error_percentage(self) -> int:
+        """0-100, rounded down, as in HystrixCommandMetrics.HealthCounts; 0 without requests."""
+        successes, failures = self._window.totals()
+        # In integers: Java's `(int) (29d / 100 * 100)` is 28.
+        return failures * 100 // (successes + failures) if failures else 0
+
+    def _count(self, verdict: Verdict) -> None:
+        if verdict is Verdict.SUCCESS:
+            self._window.add(_SUCCESS)
+        elif verdict is Verdict.FAILURE:
+            self._window.add(_FAILURE)
+
+    def _must_trip(self) -> bool:
+        successes, failures = self._window.totals()
+        total = successes + failures
+        settings = self.settings
+        return (
+            settings.enabled
+            and total >= settings.request_volume
+            and failures * 100 // total >= settings.error_percentage
+        )
+
+    def _enter(self, state: CircuitState) -> None:
+        self.state = state
+        self._permit = Permit(self._permit + 1)
+        if state == STATE_OPEN:
+            self._opened_s = self._clock()
+            self._bus.open()
+        elif state == STATE_HALF_OPEN:
+            self._bus.half_open()
+        else:
+            self._bus.close()
+
+
+class _Guarded(CircuitBreakerListener):
+    """pybreaker notifies before it stores the new state: a listener's exception would leave it with the old one, and
+    would reach the request that happened to cause the change.
+    """
+
+    def __init__(self, listener: CircuitBreakerListener) -> None:
+        self._listener = listener
+
+    def state_change(self, cb: CircuitBreaker, old_state: State | None, new_state: State) -> None:
+        try:
+            self._listener.state_change(cb, old_state, new_state)
+        except Exception:  # noqa: BLE001 - whatever it is, it must not decide about a request; logged with its stack
+            structlog.get_logger().exception("breaker listener failed", service=cb.name, state=new_state.name)

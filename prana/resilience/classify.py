@@ -1,0 +1,68 @@
+"""What a result means: for a further attempt, for the node that gave it, and for the circuit of its service.
+
+Two judges with two questions. The balancer asks whether another node would have done better; 429 counts against the
+node then (linkerd), for it is the node's own limit. The breaker asks whether the service works; 429 is a working
+service's answer.
+"""
+
+from collections.abc import Collection
+
+from loadbalancer.pick import Outcome
+from prana.errors import Fault, Overloaded, ProxyError
+from prana.resilience.breaker import Verdict
+
+# RFC 9110 section 9.2.2. Methods are case-sensitive (section 9.1).
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+_TOO_MANY_REQUESTS = 429
+
+
+def is_idempotent(method: bytes | str) -> bool:
+    """Whether a repetition has the intended effect of one request; unknown methods have not."""
+    return (method.encode("latin-1", "replace") if isinstance(method, str) else method) in _IDEMPOTENT
+
+
+def may_retry(error: ProxyError, method: bytes | str, body_replayable: bool) -> bool:
+    """Whether another attempt is safe and may help.
+
+    As long as nothing was sent, any request may be tried elsewhere. After that only one whose repetition changes
+    nothing, and whose body is still at hand (RFC 9110 section 9.2.2).
+    """
+    if not error.retryable:
+        return False
+    return not error.sent or (body_replayable and is_idempotent(method))
+
+
+def may_retry_status(status: int, method: bytes | str, body_replayable: bool, statuses: Collection[int]) -> bool:
+    """Whether an answer with this status may be dropped and asked for again; `statuses` comes from configuration."""
+    return status in statuses and body_replayable and is_idempotent(method)
+
+
+def outcome_of_status(status: int) -> Outcome:
+    """What response headers tell about the node."""
+    return Outcome.FAILURE if status >= 500 or status == _TOO_MANY_REQUESTS else Outcome.SUCCESS
+
+
+def outcome_of_error(error: BaseException) -> Outcome:
+    """What a failed attempt tells about the node.
+
+    Nothing, unless the failure is upstream's: a caller that hung up arrives here as a cancellation, and a refusal or
+    mistake of our own as some other exception.
+    """
+    upstream = isinstance(error, ProxyError) and error.fault is Fault.UPSTREAM
+    return Outcome.FAILURE if upstream else Outcome.IGNORED
+
+
+def verdict_of_status(status: int) -> Verdict:
+    """What response headers tell about the service; a body that breaks off later is the node's affair."""
+    return Verdict.FAILURE if status >= 500 else Verdict.SUCCESS
+
+
+def verdict_of_error(error: BaseException) -> Verdict:
+    """What a failed request tells about the service.
+
+    Upstream failures, and the refusal of a full bulkhead: Hystrix counts SEMAPHORE_REJECTED among the errors. Not a
+    malformed request (BAD_REQUEST), a caller that hung up, a registry not read yet, or a mistake of our own.
+    """
+    if isinstance(error, ProxyError) and (error.fault is Fault.UPSTREAM or isinstance(error, Overloaded)):
+        return Verdict.FAILURE
+    return Verdict.CANCELLED
