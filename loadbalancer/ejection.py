@@ -52,11 +52,11 @@ class Standing:
 
     __slots__ = (
         "_backoff_s",
-        "_consecutive",
         "_rng",
         "_settings",
         "_ticket",
         "_window",
+        "consecutive_failures",
         "ejected",
         "probing",
         "retry_at_s",
@@ -66,7 +66,7 @@ class Standing:
         self._settings = settings
         self._rng = rng
         self._window = RollingWindow(2, settings.window_s, _BUCKETS, clock)
-        self._consecutive = 0
+        self.consecutive_failures = 0
         self._ticket = LATE + 1
         self._backoff_s = settings.base_s
         self.ejected = False
@@ -85,16 +85,16 @@ class Standing:
     def count(self, success: bool) -> None:
         """Take in the outcome of an ordinary attempt."""
         if success:
-            self._consecutive = 0
+            self.consecutive_failures = 0
             self._window.add(_SUCCESS)
         else:
-            self._consecutive += 1
+            self.consecutive_failures += 1
             self._window.add(_FAILURE)
 
     @property
     def complaint(self) -> Reason | None:
         """Why the node should be ejected, if it should."""
-        if self._consecutive >= self._settings.consecutive_failures:
+        if self.consecutive_failures >= self._settings.consecutive_failures:
             return Reason.CONSECUTIVE_FAILURES
         successes, failures = self._window.totals()
         total = successes + failures
@@ -133,6 +133,6 @@ class Standing:
         self.ejected = False
         self.probing = False
         self._backoff_s = self._settings.base_s
-        self._consecutive = 0
+        self.consecutive_failures = 0
         self._window.reset()
         self._ticket += 1

@@ -13,14 +13,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import msgspec
 import structlog
 
 from prana.config.masking import mask_credentials
 
-Format = Literal["auto", "console", "json"]
 Event = MutableMapping[str, Any]
 
 _CAPACITY_BYTES = 1024 * 1024
@@ -123,7 +122,7 @@ class _Logger:
     debug = info = warning = error = critical = exception = msg
 
 
-def configure(level: str, format: Format, stream: TextIO) -> Sink:
+def configure(level: str, format: str, stream: TextIO) -> Sink:
     """Makes `structlog.get_logger()` write to `stream`: levels debug, info, warning, error; JSON or console lines.
 
     Whoever configures again, as tests do, closes the returned sink first.

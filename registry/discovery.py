@@ -83,6 +83,11 @@ class Discovery:
         return None if self.last_success_s is None else self._clock() - self.last_success_s
 
     @property
+    def problem(self) -> str:
+        """Why the last read failed; "" when it worked."""
+        return self._outage.problem
+
+    @property
     def held_instances(self) -> int:
         """Instances served although Eureka does not list them; see ShrinkGuard."""
         return self._guard.held

@@ -14,13 +14,16 @@ class Outage:
         self._purpose = purpose
         self._clock = clock
         self._since_s: float | None = None
+        self.problem = ""  # why the last exchange failed; "" when it worked
 
     def failed(self, detail: str) -> None:
+        self.problem = detail
         if self._since_s is None:
             self._since_s = self._clock()
             _log.warning("eureka unreachable", purpose=self._purpose, reason=detail)
 
     def ended(self) -> None:
+        self.problem = ""
         if self._since_s is not None:
             outage_s = round(self._clock() - self._since_s, 1)
             self._since_s = None

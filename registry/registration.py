@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-
-_NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +16,7 @@ class Registration:
     secure_port: int = 0  # 0: none
     vip: str
     secure_vip: str = ""
-    metadata: Mapping[str, str] = field(default=_NO_METADATA)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     renewal_interval_s: int = 30  # whole seconds: Eureka's leaseInfo has no others
     lease_duration_s: int = 90  # the server drops the instance after twice this long without a heartbeat
     home_page_url: str = ""

@@ -87,6 +87,11 @@ class Registrar:
         """As far as we know: stays true while no server answers."""
         return self._registered_ms is not None
 
+    @property
+    def problem(self) -> str:
+        """Why the last write failed; "" when it worked."""
+        return self._outage.problem
+
     def set_status(self, status: Status) -> None:
         """Tell Eureka at once. Raises ValueError for OUT_OF_SERVICE and UNKNOWN.
 

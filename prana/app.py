@@ -1,0 +1,290 @@
+"""The composition root: builds the parts of one sidecar, runs them, and takes them down in order."""
+
+import asyncio
+import errno
+import time
+from collections.abc import Awaitable, Coroutine
+from random import Random
+from typing import Any, TypeVar
+
+import structlog
+import uvloop
+
+import admin.server
+from admin.metrics import ProxyMetrics
+from admin.rotation import keep_rotating
+from loadbalancer.balancer import Balancer, EjectionEvent
+from loadbalancer.ejection import EjectionSettings
+from loadbalancer.node import Node
+from loadbalancer.rules import rule_named
+from prana.config.settings import App, ServicePolicy, Settings
+from prana.filters.admit import Admit
+from prana.filters.balance import Balance
+from prana.filters.deadline import Deadline
+from prana.filters.fallback import Fallback
+from prana.filters.observe import Observe
+from prana.filters.rescue import Rescue
+from prana.filters.retry import Retry
+from prana.filters.route import Route
+from prana.identity import registration_of
+from prana.journal import BreakerJournal, access_sink, log_ejection
+from prana.pipeline import common_pipeline, service_pipeline
+from prana.resilience.breaker import Breaker, BreakerSettings
+from prana.resilience.budget import RetryBudget
+from prana.resilience.bulkhead import Bulkhead
+from prana.service import Service
+from prana.services import Services
+from prana.signals import Stop
+from prana.views import Views, app_status
+from prana.wire.client import AttemptTimes, Client
+from prana.wire.pool import Pool
+from prana.wire.server import ProxyServer
+from registry.discovery import Discovery
+from registry.healthcheck import HealthCheck, HttpProbe, Probe, TcpProbe
+from registry.instance import Instance
+from registry.renewal import Registrar
+from registry.static import static_instances
+from registry.transport import EurekaTransport
+from registry.writes import EurekaWrites
+
+_log = structlog.get_logger()
+_T = TypeVar("_T")
+
+
+class PortTaken(Exception):
+    """A listening address that cannot be had; `flag` changes it."""
+
+    def __init__(self, address: str, flag: str, reason: str) -> None:
+        super().__init__(f"cannot listen on {address}: {reason}; choose another with {flag}")
+
+
+class Sidecar:
+    """One running Prana. `start` opens the ports, `run` works until `stop` is set, then drains and deregisters."""
+
+    def __init__(self, settings: Settings, rng: Random | None = None) -> None:
+        self.settings = settings
+        self._clock = clock = time.monotonic
+        self._rng = rng or Random()
+        self._started_epoch_s = time.time()
+        self.metrics = ProxyMetrics(clock)
+        self._pool = Pool(clock)
+        eureka = settings.eureka
+        self._transport = EurekaTransport(eureka.urls) if eureka.urls else None
+        self._discovery: Discovery | None = None
+        if self._transport is not None and eureka.fetch:
+            self._discovery = Discovery(
+                self._transport, fetch_interval_s=eureka.fetch_interval, clock=clock, rng=self._rng
+            )
+        self._services = Services(
+            _static_services(settings), self._discovery, self._make_service, self._node_gone, self._wait_s
+        )
+        if self._discovery is not None:
+            self._discovery.subscribe(self._services.update)
+        self._client = Client(self._pool, clock)
+        self._server = ProxyServer(
+            common_pipeline(
+                Observe(self.metrics, clock, access_sink(settings.log.access)),
+                Rescue(),
+                Route(self._services, settings.proxy.default_service),
+            ),
+            self._pool,
+            clock,
+            self.metrics,
+            settings.proxy.max_connections,
+        )
+        self._views = Views(
+            settings, self._services, self._server, self._transport, self._discovery, clock, self._started_epoch_s
+        )
+        self._admin: admin.server.AdminServer | None = None
+        self._registrar: Registrar | None = None
+
+    def _make_service(self, name: str, instances: tuple[Instance, ...], static: bool) -> Service:
+        policy, clock = self.settings.policy_for(name), self._clock
+        metrics = self.metrics.service(name)
+
+        def on_ejection(event: EjectionEvent) -> None:
+            if event.ejected:
+                metrics.node_ejected()
+            log_ejection(name, event)
+
+        balancer = Balancer(
+            rule_named(policy.balancer.rule, self._rng), _ejection(policy), clock, self._rng, on_ejection
+        )
+        balancer.update(instances)
+        breaker = Breaker(name, _breaker(policy), clock, [BreakerJournal(name)])
+        bulkhead = Bulkhead(policy.max_concurrent, clock)
+        retry = policy.retry
+        budget = RetryBudget(clock, retry.budget_ratio, retry.budget_floor_per_s)
+        times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
+        handler = service_pipeline(
+            Fallback(policy.fallback),
+            Admit(breaker, bulkhead, metrics, clock),
+            Deadline(policy.timeout, clock),
+            Retry(retry.max_retries, retry.statuses, retry.replay_bytes, budget, metrics, clock),
+            Balance(balancer, self._client, times, metrics, clock),
+        )
+        return Service(
+            name=name,
+            source="static" if static else "eureka",
+            known=True,
+            policy=policy,
+            balancer=balancer,
+            breaker=breaker,
+            bulkhead=bulkhead,
+            budget=budget,
+            metrics=metrics,
+            handler=handler,
+        )
+
+    def _node_gone(self, node: Node) -> None:
+        instance = node.instance
+        self._pool.forget((instance.host, instance.ip, instance.port))
+
+    def _wait_s(self, service: str) -> float:
+        return self.settings.policy_for(service).timeout
+
+    async def start(self) -> None:
+        """Open the ports. Raises PortTaken; nothing is left open then."""
+        try:
+            for address in self.settings.proxy.listen:
+                await _listening(self._server.listen(address), str(address), "--listen")
+            where = self.settings.admin.listen
+            opening = admin.server.serve(self._views, self.metrics, where.host, where.port, self.settings.admin.token)
+            self._admin = await _listening(opening, str(where), "--admin-listen")
+        except BaseException:
+            await self._server.close(0)
+            raise
+        _log.info("listening", proxy=self._server.addresses, admin=f"{where.host}:{self._admin.port}")
+
+    @property
+    def proxy_addresses(self) -> list[str]:
+        """Where the proxy listens, as bound."""
+        return self._server.addresses
+
+    @property
+    def admin_port(self) -> int:
+        assert self._admin is not None, "not started"  # noqa: S101 - caller's contract
+        return self._admin.port
+
+    async def run(self, stop: Stop) -> None:
+        """Work until `stop`, then drain and deregister. Every background loop belongs to this one group."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(loop) for loop in await self._loops()]
+            await stop.requested.wait()
+            await self._shut_down(stop.drain_delay_s)
+            for task in tasks:
+                task.cancel()
+
+    async def _loops(self) -> list[Coroutine[Any, Any, None]]:
+        loops = [self._server.run(), keep_rotating(self.metrics, self._clock)]
+        if self._discovery is not None:
+            loops.append(self._discovery.run())
+        app = self.settings.app
+        if app is not None:
+            # In a thread, for it resolves the name of the Eureka host.
+            registration = await asyncio.to_thread(registration_of, app, self.settings, self.admin_port)
+            health = HealthCheck(
+                _probe(app),
+                interval_s=app.health.interval,
+                rise=app.health.rise,
+                fall=app.health.fall,
+                on_change=self._app_changed,
+            )
+            self._views.registration, self._views.health = registration, health
+            loops.append(health.run())
+            if self.settings.registers and self._transport is not None:
+                writes = EurekaWrites(self._transport)
+                self._registrar = self._views.registrar = Registrar(
+                    registration, writes, clock=self._clock, epoch_ms=_epoch_ms, rng=self._rng
+                )
+                loops.append(self._registrar.run())
+        return loops
+
+    def _app_changed(self, up: bool) -> None:
+        if self._registrar is not None:
+            self._registrar.set_status(app_status(up))
+
+    async def _shut_down(self, drain_delay_s: float) -> None:
+        """The order matters: peers learn first, callers are served until they have had time to, and the lease is
+        given up last, when no heartbeat can bring it back."""
+        _log.info("draining", delay_s=drain_delay_s)
+        self._server.draining = True
+        if self._registrar is not None:
+            await self._registrar.drain()
+        await asyncio.sleep(drain_delay_s)
+        if not await self._server.close(self.settings.shutdown.grace):
+            _log.warning("requests cut off", grace_s=self.settings.shutdown.grace)
+        if self._registrar is not None:
+            await self._registrar.close()
+        self._pool.close()
+        if self._admin is not None:
+            await self._admin.close()
+        if self._transport is not None:
+            await self._transport.close()
+        _log.info("stopped")
+
+
+def _epoch_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _static_services(settings: Settings) -> dict[str, tuple[Instance, ...]]:
+    return {
+        name: static_instances(name, [str(address) for address in policy.instances])
+        for name, policy in settings.services.items()
+        if policy.instances
+    }
+
+
+def _ejection(policy: ServicePolicy) -> EjectionSettings:
+    eject = policy.eject
+    return EjectionSettings(
+        consecutive_failures=eject.consecutive_failures,
+        min_success_ratio=eject.min_success_ratio,
+        min_requests=eject.min_requests,
+        window_s=eject.window,
+        base_s=eject.base,
+        max_s=eject.max,
+        max_ejected_percent=eject.max_ejected_percent,
+    )
+
+
+def _breaker(policy: ServicePolicy) -> BreakerSettings:
+    breaker = policy.breaker
+    return BreakerSettings(
+        enabled=breaker.enabled,
+        window_s=breaker.window,
+        request_volume=breaker.request_volume,
+        error_percentage=breaker.error_percentage,
+        sleep_window_s=breaker.sleep_window,
+    )
+
+
+def _probe(app: App) -> Probe:
+    """Without a health URL the app counts as healthy while its port accepts; "localhost" covers an app on ::1."""
+    if app.health.url:
+        return HttpProbe(app.health.url, app.health.timeout, app.health.statuses)
+    return TcpProbe("localhost", app.port, app.health.timeout)
+
+
+async def _listening(opening: Awaitable[_T], address: str, flag: str) -> _T:
+    try:
+        return await opening
+    except OSError as error:
+        reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise PortTaken(address, flag, reason) from None
+
+
+def run(settings: Settings) -> int:
+    """`prana run`: until a signal says otherwise. Returns the exit code; raises PortTaken."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    stop = Stop(settings.shutdown.drain_delay)
+    with stop.installed():
+        sidecar = Sidecar(settings)
+        await sidecar.start()
+        await sidecar.run(stop)
+    return 0

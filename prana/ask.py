@@ -1,0 +1,101 @@
+"""Asking a running sidecar through its admin port: what `status`, `hosts` and `healthcheck` say."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from prana.config import Settings
+from prana.config.masking import mask_credentials
+from prana.http_get import Answer, NoAnswer, http_get
+
+_TIMEOUT_S = 5.0
+_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what to call when it listens on all addresses
+
+
+class AskError(Exception):
+    """No usable answer; the text is one line for the user."""
+
+
+def admin_url(settings: Settings) -> str:
+    """Where the admin port of a sidecar with this configuration is reached from this machine."""
+    listen = settings.admin.listen
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"http://{_THIS_MACHINE.get(listen.host, host)}:{listen.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A running sidecar. `url` is its admin port; `token` may be empty on loopback."""
+
+    url: str
+    token: str = ""
+
+    def ready(self) -> tuple[bool, list[str]]:
+        """Whether it is ready, and one line for every condition."""
+        answer = self._get("/readyz?verbose")
+        if answer.status not in (200, 503):
+            raise AskError(self._unexpected("/readyz", answer))
+        return answer.status == 200, answer.body.decode(errors="replace").splitlines()
+
+    def services(self) -> list[dict[str, Any]]:
+        document = self._document("/services")
+        services: list[dict[str, Any]] = document["services"]
+        return services
+
+    def service(self, name: str) -> dict[str, Any]:
+        """Everything about one service; AskError names the known ones when it is not among them."""
+        return self._document(f"/services/{quote(name, safe='')}")
+
+    def _document(self, path: str) -> dict[str, Any]:
+        answer = self._get(path)
+        try:
+            document: dict[str, Any] = msgspec.json.decode(answer.body, type=dict[str, Any])
+        except msgspec.DecodeError:
+            raise AskError(self._unexpected(path, answer)) from None
+        if answer.status == 404 and "services" in document:
+            known = ", ".join(document["services"]) or "none"
+            raise AskError(f"no such service; known are: {known}")
+        if answer.status != 200:
+            raise AskError(self._unexpected(path, answer))
+        return document
+
+    def _get(self, path: str) -> Answer:
+        headers = {"Accept": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        try:
+            return http_get(self.url.rstrip("/") + path, headers, _TIMEOUT_S)
+        except NoAnswer as error:
+            place = mask_credentials(self.url)
+            raise AskError(
+                f"no sidecar answers at {place} ({error}); start it, or name its admin port with --admin"
+            ) from None
+
+    def _unexpected(self, path: str, answer: Answer) -> str:
+        hint = "; set admin.token" if answer.status in (401, 403) else ""
+        return f"{mask_credentials(self.url)}{path} answered {answer.status}{hint}"
+
+
+def status_text(url: str, ready: bool, conditions: list[str], services: list[dict[str, Any]]) -> str:
+    """What `prana status` prints for people."""
+    lines = [f"sidecar at {mask_credentials(url)}: {'ready' if ready else 'not ready'}", *conditions]
+    if services:
+        keys = ("name", "source", "breaker", "instances", "ejected", "in_flight", "requests_total", "requests_failed")
+        lines += ["", *_columns([keys, *([str(service[key]) for key in keys] for service in services)])]
+    return "\n".join(lines)
+
+
+def hosts_text(service: dict[str, Any]) -> str:
+    """What `prana hosts` prints for people: one line for every instance."""
+    keys = ("id", "status", "pending", "ejected", "consecutive_failures", "successes_total", "failures_total")
+    rows = [
+        [f"{node['host']}:{node['port']}", *(str(node[key]) for key in keys)] for node in service["balancer"]["nodes"]
+    ]
+    return "\n".join(_columns([("address", *keys), *rows])) if rows else f"{service['name']} has no instances"
+
+
+def _columns(rows: list[Any]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,56 @@
+"""One attempt: take a pick, send, settle the pick."""
+
+from collections.abc import Callable
+
+from admin.metrics import ServiceMetrics
+from loadbalancer.balancer import Balancer
+from loadbalancer.pick import Outcome, Pick
+from prana.errors import NoInstance, ProxyError
+from prana.request import Attempt, Request, Response
+from prana.resilience.classify import outcome_of_error, outcome_of_status
+from prana.wire.client import AttemptTimes, Client
+
+_RETRY_AFTER_S = 5.0  # a registry read away, as a rule
+
+
+class Balance:
+    """The end of the pipeline. Nodes this request has tried already are avoided while there are others."""
+
+    def __init__(
+        self,
+        balancer: Balancer,
+        client: Client,
+        times: AttemptTimes,
+        metrics: ServiceMetrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._balancer = balancer
+        self._client = client
+        self._times = times
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, request: Request) -> Response:
+        pick = self._balancer.pick([attempt.node for attempt in request.attempts])
+        if pick is None:
+            raise NoInstance("the service is known, but no instance of it is UP", retry_after_s=_RETRY_AFTER_S)
+        instance = pick.node.instance
+        attempt = Attempt(pick.node)
+        request.attempts.append(attempt)
+        started_s = self._clock()
+        try:
+            response = await self._client.send(request, (instance.host, instance.ip, instance.port), self._times)
+        except BaseException as error:
+            attempt.result = error.cause if isinstance(error, ProxyError) else "cancelled"
+            self._settle(pick, outcome_of_error(error), attempt, started_s)
+            pick.release()
+            raise
+        attempt.result = str(response.status)
+        self._settle(pick, outcome_of_status(response.status), attempt, started_s)
+        response.on_finish(lambda end: pick.release())
+        return response
+
+    def _settle(self, pick: Pick, outcome: Outcome, attempt: Attempt, started_s: float) -> None:
+        attempt.duration_s = self._clock() - started_s
+        pick.report(outcome, attempt.duration_s)
+        self._metrics.attempt(outcome)

@@ -1,0 +1,54 @@
+"""On a failure of the service, its configured answer instead."""
+
+from admin.metrics import Event
+from prana.config.settings import Fallback as FallbackSettings
+from prana.errors import Fault, ProxyError
+from prana.filters.rescue import proxy_status
+from prana.request import Handler, Request, Response
+from prana.wire.headers import phrase
+
+
+class Fallback:
+    """Answers for the service when it cannot: on our own errors but those the caller caused, and on 5xx."""
+
+    def __init__(self, settings: FallbackSettings | None) -> None:
+        self._settings = settings
+
+    async def __call__(self, request: Request, next: Handler) -> Response:
+        try:
+            response = await next(request)
+        except ProxyError as error:
+            if error.fault is Fault.DOWNSTREAM:
+                raise
+            return self._instead_of_error(request, error)
+        if response.status < 500:
+            return response
+        if self._settings is None:
+            self._count(request, Event.FALLBACK_MISSING)
+            return response
+        cause = f"http_{response.status}"
+        response.discard()
+        return self._static(request, self._settings, cause, None)
+
+    def _instead_of_error(self, request: Request, error: ProxyError) -> Response:
+        if self._settings is None:
+            self._count(request, Event.FALLBACK_MISSING)
+            raise error
+        return self._static(request, self._settings, error.cause, error)
+
+    def _static(self, request: Request, settings: FallbackSettings, cause: str, error: ProxyError | None) -> Response:
+        headers = [
+            (b"Content-Type", settings.media_type.encode()),
+            (b"X-Prana-Fallback", f"static; reason={cause}".encode()),
+            proxy_status(error) if error is not None else (b"Proxy-Status", b"prana"),
+        ]
+        response = Response(settings.status, phrase(settings.status), headers, settings.content)
+        response.error = error
+        response.fallback = "static"
+        if request.metrics is not None:
+            request.metrics.fallback("static")
+        return response
+
+    def _count(self, request: Request, event: Event) -> None:
+        if request.metrics is not None:
+            request.metrics.event(event)

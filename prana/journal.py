@@ -1,0 +1,58 @@
+"""What operators read about traffic: one line per change of state, and the access log if they want one."""
+
+from typing import Any
+
+import structlog
+from pybreaker import CircuitBreakerListener
+
+from admin.metrics import RequestOutcome
+from loadbalancer.balancer import EjectionEvent
+from prana.filters.observe import AccessSink
+from prana.request import Request, Response
+
+_log = structlog.get_logger()
+
+
+class BreakerJournal(CircuitBreakerListener):
+    """Logs the changes of one service's circuit."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
+        write = _log.info if new_state.name == "closed" else _log.warning
+        write(f"breaker {new_state.name}", service=self._service, before=old_state.name if old_state else None)
+
+
+def log_ejection(service: str, event: EjectionEvent) -> None:
+    instance = event.node.instance
+    where = {"service": service, "instance": instance.id, "reason": str(event.reason)}
+    if event.ejected:
+        _log.warning("node ejected", for_s=round(event.backoff_s, 3), **where)
+    else:
+        _log.info("node readmitted", **where)
+
+
+def access_sink(mode: str) -> AccessSink | None:
+    """The access log of `[log] access`: "off", "errors" (5xx, fallbacks, cut off or cancelled) or "all".
+
+    Paths and headers stay out: they carry what callers did not mean to have logged.
+    """
+    if mode == "off":
+        return None
+
+    def log_access(request: Request, response: Response | None, outcome: RequestOutcome, latency_s: float) -> None:
+        if mode == "errors" and outcome is RequestOutcome.SUCCESS:
+            return
+        _log.info(
+            "request",
+            service=request.service,
+            method=request.method.decode("latin-1"),
+            status=response.status if response is not None else None,
+            outcome=outcome.label,
+            duration_ms=round(latency_s * 1e3, 3),
+            attempts=[f"{attempt.node.instance.id} {attempt.result}" for attempt in request.attempts],
+            request_id=request.request_id.decode(),
+        )
+
+    return log_access

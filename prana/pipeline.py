@@ -1,0 +1,52 @@
+"""The order of the stages: the one place that shows what happens to a request."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Protocol
+
+from prana.filters.admit import Admit
+from prana.filters.balance import Balance
+from prana.filters.deadline import Deadline
+from prana.filters.fallback import Fallback
+from prana.filters.observe import Observe
+from prana.filters.rescue import Rescue
+from prana.filters.retry import Retry
+from prana.filters.route import Route
+from prana.request import Handler, Request, Response
+
+
+class Stage(Protocol):
+    """Sees the request on its way in and the response on its way out."""
+
+    async def __call__(self, request: Request, next: Handler) -> Response: ...
+
+
+def common_pipeline(observe: Observe, rescue: Rescue, route: Route) -> Handler:
+    """What every request passes, built once."""
+    return _chain(
+        [
+            observe,  # outermost: sees the answers made below as well
+            rescue,  # below observe, above all that can fail
+        ],
+        route,  # picks the service: from here on all state is the service's
+    )
+
+
+def service_pipeline(fallback: Fallback, admit: Admit, deadline: Deadline, retry: Retry, balance: Balance) -> Handler:
+    """What every request of one service passes, built on first use."""
+    return _chain(
+        [
+            fallback,  # above the breaker, so that an open breaker falls back too
+            admit,  # breaker and bulkhead: the command boundary, as in Hystrix
+            deadline,  # above retry: one time budget for all attempts
+            retry,  # above balance: each attempt picks anew
+        ],
+        balance,  # directly above the wire: one attempt at one node
+    )
+
+
+def _chain(stages: Sequence[Stage], last: Handler) -> Handler:
+    handler = last
+    for stage in reversed(stages):
+        handler = partial(stage, next=handler)
+    return handler

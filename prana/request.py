@@ -1,0 +1,127 @@
+"""A request and its response as they walk through the pipeline."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from admin.metrics import ServiceMetrics
+from loadbalancer.node import Node
+from prana.errors import BadRequest, ProxyError
+from prana.wire.body import BodyStream
+from prana.wire.limits import DEFAULT_IDLE_TIMEOUT_S
+
+Header = tuple[bytes, bytes]
+Headers = list[Header]
+
+
+class End(Enum):
+    """How an answer ended."""
+
+    COMPLETE = "complete"  # the last byte was handed on
+    BROKEN = "broken"  # the instance broke off or stalled
+    ABANDONED = "abandoned"  # the caller went away, or nobody wants this answer any more
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at one node, kept for `X-Prana-Explain`, for error bodies, and so that a retry avoids the node."""
+
+    node: Node
+    result: str = "in progress"
+    duration_s: float = 0.0
+
+
+class Request:
+    """What the caller sent, and what the stages have found out about it so far."""
+
+    __slots__ = (
+        "attempts",
+        "body",
+        "caller_ip",
+        "connection_tokens",
+        "content_length",
+        "deadline_s",
+        "executed",
+        "explain",
+        "from_loopback",
+        "headers",
+        "host",
+        "http10",
+        "idle_timeout_s",
+        "keep_alive",
+        "looped",
+        "malformed",
+        "method",
+        "metrics",
+        "path",
+        "proxy_port",
+        "received_s",
+        "request_id",
+        "send_interim",
+        "service",
+        "target",
+        "via_count",
+    )
+
+    def __init__(self, method: bytes, target: bytes, headers: Headers, received_s: float) -> None:
+        self.method = method
+        self.target = target  # origin-form, byte for byte as sent
+        self.headers = headers
+        self.received_s = received_s  # monotonic
+        self.body: BodyStream | None = None
+        self.content_length: int | None = None  # None with a body: chunked
+        self.host = b""
+        self.http10 = False
+        self.keep_alive = False
+        self.connection_tokens: frozenset[bytes] = frozenset()  # lower case, from the Connection header
+        self.via_count = 0
+        self.caller_ip = ""  # "" over a Unix socket
+        self.proxy_port = 0  # where the call came in; 0 over a Unix socket
+        self.from_loopback = False  # loopback address or Unix socket
+        self.looped = False  # arrived over one of our own upstream connections
+        self.malformed: BadRequest | None = None
+        self.request_id = b""
+        self.explain = False
+        self.service = ""
+        self.path = b""  # what the instance is asked for
+        self.idle_timeout_s = DEFAULT_IDLE_TIMEOUT_S  # between body bytes, both ways; the service's once routed
+        self.deadline_s = 0.0  # monotonic; set by the deadline stage
+        self.attempts: list[Attempt] = []
+        self.metrics: ServiceMetrics | None = None  # of the service, once routed
+        self.executed = False  # breaker and bulkhead let it through
+        self.send_interim: Callable[[int, bytes, Headers], None] | None = None
+
+
+class Response:
+    """An answer. Whoever takes resources for it hangs their release on `on_finish`: the body owns the release."""
+
+    __slots__ = ("_callbacks", "body", "content_length", "error", "fallback", "headers", "reason", "status")
+
+    def __init__(self, status: int, reason: bytes, headers: Headers, body: BodyStream | bytes) -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.body = body
+        self.content_length: int | None = None  # of a streamed body, when the instance declared it
+        self.error: ProxyError | None = None  # set when Prana and not an instance answers
+        self.fallback = ""  # kind, when a fallback answered
+        self._callbacks: list[Callable[[End], None]] | None = []
+
+    def on_finish(self, callback: Callable[[End], None]) -> None:
+        """`callback` runs once, when the last body byte was handed on or the body was given up."""
+        assert self._callbacks is not None, "the response is already finished"  # noqa: S101 - caller's contract
+        self._callbacks.append(callback)
+
+    def finish(self, end: End) -> None:
+        """Idempotent."""
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback(end)
+
+    def discard(self) -> None:
+        """Nobody wants this answer; its connection survives if the body has arrived already."""
+        whole = isinstance(self.body, bytes) or self.body.whole
+        self.finish(End.COMPLETE if whole else End.ABANDONED)
+
+
+Handler = Callable[[Request], Awaitable[Response]]

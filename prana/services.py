@@ -1,0 +1,93 @@
+"""The services by name: static ones from the configuration, the others from the registry."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from loadbalancer.node import Node
+from prana.errors import RegistryNotRead
+from prana.service import Service
+from registry.instance import Instance
+from registry.snapshot import Snapshot
+
+_RETRY_AFTER_S = 1.0
+
+
+class Registry(Protocol):
+    """What is needed of registry.discovery.Discovery."""
+
+    snapshot: Snapshot
+    first_read: asyncio.Event
+
+
+class Services:
+    """Makes a service on its first call, and passes membership changes on to those made.
+
+    `make(name, instances, static)` builds one; `gone(node)` hears of every node that left, so that its connections
+    can be closed.
+    """
+
+    def __init__(
+        self,
+        static: Mapping[str, tuple[Instance, ...]],
+        registry: Registry | None,
+        make: Callable[[str, tuple[Instance, ...], bool], Service],
+        gone: Callable[[Node], None],
+        wait_s: Callable[[str], float],
+    ) -> None:
+        self._static = static
+        self._registry = registry
+        self._make = make
+        self._gone = gone
+        self._wait_s = wait_s
+        self._made: dict[str, Service] = {}
+
+    async def find(self, name: str) -> Service | None:
+        """The service of a lower-case name, None when nobody has it. A call that comes before the first registry
+        read waits for it within its own time (`wait_s(name)`), then raises RegistryNotRead."""
+        service = self._made.get(name)
+        if service is not None and service.known:
+            return service
+        instances = self._instances(name)
+        if instances is None and self._registry is not None and not self._registry.first_read.is_set():
+            await self._first_read(self._registry, name)
+            instances = self._instances(name)
+        return self._open(name, instances) if instances is not None else None
+
+    async def _first_read(self, registry: Registry, name: str) -> None:
+        try:
+            async with asyncio.timeout(self._wait_s(name)):
+                await registry.first_read.wait()
+        except TimeoutError:
+            detail = "no Eureka server has answered yet, so the instances of this service are not known"
+            raise RegistryNotRead(detail, retry_after_s=_RETRY_AFTER_S) from None
+
+    def _instances(self, name: str) -> tuple[Instance, ...] | None:
+        if name in self._static:
+            return self._static[name]
+        return self._registry.snapshot.callable_instances(name) if self._registry is not None else None
+
+    def _open(self, name: str, instances: tuple[Instance, ...]) -> Service:
+        service = self._made.get(name)
+        if service is None:
+            service = self._made[name] = self._make(name, instances, name in self._static)
+        return service
+
+    def peek(self, name: str) -> Service | None:
+        """For views: like `find`, but never waits."""
+        instances = self._instances(name)
+        return self._made.get(name) or (self._open(name, instances) if instances is not None else None)
+
+    def made(self) -> list[Service]:
+        """Services that have been called, by name."""
+        return [self._made[name] for name in sorted(self._made)]
+
+    def update(self, snapshot: Snapshot) -> None:
+        """A new registry snapshot: every service made learns its members."""
+        for name, service in self._made.items():
+            if name in self._static:
+                continue
+            instances = snapshot.callable_instances(name)
+            service.known = instances is not None
+            for node in service.balancer.update(instances or ()):
+                self._gone(node)

@@ -1,0 +1,25 @@
+"""What keeps a command from starting, said in one line that tells what to change."""
+
+import errno
+import os
+
+
+class StartupError(Exception):
+    """Could not start; the text is for the user. The command line prints it and exits with 1."""
+
+
+def cannot_listen(address: str, flag: str, error: OSError) -> StartupError:
+    """The one line for an address that cannot be listened on; `flag` is what changes it."""
+    unix = address.startswith("unix:")
+    match error.errno:
+        case errno.EADDRINUSE:
+            taken = f"{address} is taken" if unix else f"port {address.rpartition(':')[2]} is taken ({address})"
+            return StartupError(f"{taken}; stop what listens there, or choose another with {flag}")
+        case errno.EADDRNOTAVAIL:
+            return StartupError(f"{address} is no address of this machine; choose another with {flag}")
+        case errno.EACCES if not unix:
+            return StartupError(f"not allowed to listen on {address}; choose a port above 1023 with {flag}")
+        case code:
+            # The text of asyncio's own OSError repeats the address; the plain one does not.
+            reason = os.strerror(code) if code else str(error)
+            return StartupError(f"cannot listen on {address}: {reason}; choose another with {flag}")

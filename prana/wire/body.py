@@ -1,0 +1,146 @@
+"""The bytes of one body on their way from a protocol (producer) to a task (consumer)."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from prana.wire.limits import BODY_HIGH_WATER_BYTES
+
+
+class BodyStream:
+    """A bounded single-producer, single-consumer stream.
+
+    The producer calls `feed`, then `end` or `fail`; past the high-water mark it is paused through `pause`
+    until the consumer has caught up. The consumer calls `take` (what is here now) and `read` (waits).
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_on_demand",
+        "_pause",
+        "_paused",
+        "_resume",
+        "_retain_bytes",
+        "_retained",
+        "_size",
+        "_waiter",
+        "ended",
+        "error",
+    )
+
+    def __init__(
+        self,
+        pause: Callable[[], None],
+        resume: Callable[[], None],
+        on_demand: Callable[[], None] | None = None,
+    ) -> None:
+        """`on_demand` is called once, when the consumer first waits (that is when 100 Continue is due)."""
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._pause = pause
+        self._resume = resume
+        self._on_demand = on_demand
+        self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._retained: list[bytes] | None = []
+        self._retain_bytes = 0
+        self.ended = False
+        self.error: BaseException | None = None
+
+    # producer
+
+    def feed(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > BODY_HIGH_WATER_BYTES and not self._paused:
+            self._paused = True
+            self._pause()
+        self._wake()
+
+    def end(self) -> None:
+        self.ended = True
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        """No more bytes will come and the body is incomplete; what is buffered is not worth delivering."""
+        if not self.ended and self.error is None:
+            self.error = error
+            self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # consumer
+
+    @property
+    def whole(self) -> bool:
+        """True when every byte has arrived and `take` gives the rest of the body."""
+        return self.ended and self.error is None
+
+    def take(self) -> bytes:
+        """All bytes buffered now, b"" if none; raises the producer's failure."""
+        if self.error is not None:
+            raise self.error
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._size = 0
+        if self._paused:
+            self._paused = False
+            self._resume()
+        self._keep_for_replay(data)
+        return data
+
+    async def read(self, timeout_s: float) -> bytes:
+        """The next bytes; b"" at the end. Raises TimeoutError after `timeout_s` without any."""
+        while True:
+            if data := self.take():
+                return data
+            if self.ended:
+                return b""
+            if self._on_demand is not None:
+                self._on_demand()
+                self._on_demand = None
+            loop = asyncio.get_running_loop()
+            waiter = self._waiter = loop.create_future()
+            timer = loop.call_later(timeout_s, _expire, waiter)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+
+    # replay
+
+    def retain(self, limit_bytes: int) -> None:
+        """Keep what is taken, up to `limit_bytes` in all, so that `rewind` can offer it again."""
+        self._retain_bytes = limit_bytes
+
+    @property
+    def replayable(self) -> bool:
+        """True while everything taken so far is still held."""
+        return self._retained is not None and self.error is None
+
+    def rewind(self) -> None:
+        """Put back everything taken. Only while `replayable`."""
+        assert self._retained is not None, "rewound a body that is not replayable"  # noqa: S101 - caller's contract
+        taken, self._retained = self._retained, []
+        self._chunks.extendleft(reversed(taken))
+        self._size += sum(map(len, taken))
+
+    def _keep_for_replay(self, data: bytes) -> None:
+        if self._retained is None:
+            return
+        if sum(map(len, self._retained)) + len(data) > self._retain_bytes:
+            self._retained = None
+        else:
+            self._retained.append(data)
+
+
+def _expire(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())

@@ -1,0 +1,76 @@
+"""One attempt at one instance: a connection, the exchange on it, and the one replay that is always safe."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prana.errors import ConnectionBroken, ResponseTimeout
+from prana.request import Request, Response
+from prana.resilience.classify import is_idempotent
+from prana.wire.headers import header, request_head
+from prana.wire.limits import UPSTREAM_FRESH_IDLE_S, UPSTREAM_IDLE_TIMEOUT_S
+from prana.wire.pool import Address, Pool, idle_timeout_s
+from prana.wire.upstream import UpstreamConnection
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptTimes:
+    """Bounds of one attempt, in seconds."""
+
+    attempt_timeout_s: float
+    connect_timeout_s: float
+
+
+class Client:
+    """Sends requests to instances over pooled connections."""
+
+    def __init__(self, pool: Pool, clock: Callable[[], float]) -> None:
+        self._pool = pool
+        self._clock = clock
+
+    async def send(self, request: Request, address: Address, times: AttemptTimes) -> Response:
+        """Raises ProxyError. The response's `finish` gives the connection back."""
+        head = request_head(request, authority(address))
+        idempotent = is_idempotent(request.method)
+        expires_s = min(self._clock() + times.attempt_timeout_s, request.deadline_s)
+        warm = self._pool.idle(address, UPSTREAM_IDLE_TIMEOUT_S if idempotent else UPSTREAM_FRESH_IDLE_S)
+        if warm is not None:
+            try:
+                return await self._exchange(warm, request, head, expires_s)
+            except ConnectionBroken:
+                # The server closed an idle connection while our request was on its way to it: the instance is
+                # fine, and RFC 9110 section 9.2.2 allows the replay of what is idempotent.
+                if warm.answered or not idempotent or not _rewind(request):
+                    raise
+        connection = await self._pool.connect(address, min(times.connect_timeout_s, self._left_s(expires_s)))
+        return await self._exchange(connection, request, head, expires_s)
+
+    async def _exchange(
+        self,
+        connection: UpstreamConnection,
+        request: Request,
+        head: bytes,
+        expires_s: float,
+    ) -> Response:
+        response = await connection.exchange(request, head, self._left_s(expires_s))
+        connection.idle_timeout_s = idle_timeout_s(header(response.headers, b"keep-alive"))
+        return response
+
+    def _left_s(self, expires_s: float) -> float:
+        left_s = expires_s - self._clock()
+        if left_s <= 0:
+            raise ResponseTimeout("no time left for another attempt")
+        return left_s
+
+
+def _rewind(request: Request) -> bool:
+    if request.body is None:
+        return True
+    if not request.body.replayable:
+        return False
+    request.body.rewind()
+    return True
+
+
+def authority(address: Address) -> bytes:
+    host, _, port = address
+    return f"[{host}]:{port}".encode() if ":" in host else f"{host}:{port}".encode()

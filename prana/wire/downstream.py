@@ -1,0 +1,316 @@
+"""One caller's connection: requests in, served one after another, answers out."""
+
+import asyncio
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from prana.errors import ProxyError
+from prana.request import End, Handler, Headers, Request, Response
+from prana.wire.body import BodyStream
+from prana.wire.headers import interim_head, response_head
+from prana.wire.limits import (
+    FEED_BYTES,
+    HEAD_TIMEOUT_S,
+    KEEP_ALIVE_TIMEOUT_S,
+    LINGER_TIMEOUT_S,
+    MAX_PIPELINED,
+)
+from prana.wire.reader import RequestReader
+
+# A caller that has sent FIN may still be reading (half-close) or may be gone, and TCP shows no difference until
+# we send. An interim response is legal at any time (RFC 9110 section 15.2), and a peer that is gone answers it with
+# RST; the write after that sees it.
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PROBE_AFTER_S = 0.03
+_PROBE_EVERY_S = 5.0
+
+_BODILESS = frozenset([204, 304])
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST
+
+
+class _CallerStalled(Exception):
+    """The caller stopped reading its answer."""
+
+
+class Edge(Protocol):
+    """What a connection needs of the server it belongs to."""
+
+    clock: Callable[[], float]
+    date: bytes
+    draining: bool
+
+    @property
+    def handle(self) -> Handler: ...
+    def opened(self, connection: "DownstreamConnection") -> None: ...
+    def closed(self, connection: "DownstreamConnection") -> None: ...
+    def is_own(self, peer: tuple[str, int]) -> bool: ...
+
+
+class DownstreamConnection(asyncio.Protocol):
+    """Answers leave in the order of the requests (RFC 9112 section 9.3.2)."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._reader = RequestReader(
+            self._new_request, self._enqueue, self._pause_reading, self._resume_reading, self._send_continue
+        )
+        self._transport: asyncio.Transport = None  # type: ignore[assignment] # set before anything else can run
+        self._waiting: deque[Request] = deque()
+        self._active: Request | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._unread: deque[bytes] = deque()  # received, not yet parsed
+        self._pauses = 0
+        self._held = False  # reading is paused because of pipelined requests
+        self._in_head = False
+        self._writable: asyncio.Future[None] | None = None
+        self._head_sent = False
+        self._half_closed = False
+        self._lingering = False
+        self._probe: asyncio.TimerHandle | None = None
+        self._expires_s: float | None = None  # of idling, of an incomplete head, of lingering; None while serving
+        self._peer = ("", 0)
+        self._port = 0
+        self._from_loopback = True
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment] # uvloop transports do not inherit from asyncio's
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple):
+            self._peer = (peer[0], peer[1])
+            self._port = transport.get_extra_info("sockname")[1]
+            self._from_loopback = peer[0] == "::1" or peer[0].removeprefix("::ffff:").startswith("127.")
+        self._expires_s = self._edge.clock() + KEEP_ALIVE_TIMEOUT_S
+        self._edge.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._lingering:
+            self._unread.append(data)
+            self._read_on()
+
+    def eof_received(self) -> bool:
+        """FIN after a complete request: finish the answer, then close. FIN within one: nobody can want an answer."""
+        self._half_closed = True
+        if self._active is None or self._reader.in_body:
+            return False
+        if not self._active.http10:
+            self._probe = asyncio.get_running_loop().call_later(_PROBE_AFTER_S, self._probe_caller, _PROBE_AFTER_S)
+        return True
+
+    def _probe_caller(self, again_s: float) -> None:
+        if self._active is not None and not self._head_sent:
+            self._transport.write(_CONTINUE)
+            self._probe = asyncio.get_running_loop().call_later(again_s, self._probe_caller, _PROBE_EVERY_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+        self._lingering = True
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+        self.resume_writing()
+        self._edge.closed(self)
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            if not self._writable.done():
+                self._writable.set_result(None)
+            self._writable = None
+
+    # reading
+
+    def _read_on(self) -> None:
+        """Parse what has arrived, but not further ahead of the answers than `MAX_PIPELINED` requests."""
+        while self._unread and len(self._waiting) < MAX_PIPELINED:
+            data = self._unread.popleft()
+            if len(data) > FEED_BYTES:
+                self._unread.appendleft(data[FEED_BYTES:])
+                data = data[:FEED_BYTES]
+            self._reader.feed(data)
+        if bool(self._unread) is not self._held:
+            self._held = not self._held
+            (self._pause_reading if self._held else self._resume_reading)()
+        if self._reader.in_head and self._active is None and not self._in_head:
+            self._expires_s = self._edge.clock() + HEAD_TIMEOUT_S  # from its first byte, not from its latest
+        self._in_head = self._reader.in_head
+
+    def _pause_reading(self) -> None:
+        self._pauses += 1
+        if self._pauses == 1 and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        self._pauses -= 1
+        if self._pauses == 0 and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _new_request(self, method: bytes, target: bytes, headers: Headers) -> Request:
+        request = Request(method, target, headers, self._edge.clock())
+        request.caller_ip = self._peer[0]
+        request.proxy_port = self._port
+        request.from_loopback = self._from_loopback
+        request.looped = self._edge.is_own(self._peer)
+        request.send_interim = self._send_interim
+        return request
+
+    # serving
+
+    def _enqueue(self, request: Request) -> None:
+        if self._active is None:
+            self._start(request)
+        else:
+            self._waiting.append(request)
+
+    def _start(self, request: Request) -> None:
+        self._active = request
+        self._head_sent = False
+        self._expires_s = None
+        self._task = asyncio.get_running_loop().create_task(self._serve(request))
+
+    async def _serve(self, request: Request) -> None:
+        response: Response | None = None
+        end, keep_alive = End.ABANDONED, False
+        try:
+            response = await self._edge.handle(request)
+            framing, chunked, keep_alive = _framing(request, response, self._keep_alive(request))
+            head = response_head(response, request.request_id, framing, self._edge.date)
+            self._head_sent = True
+            if isinstance(response.body, bytes):
+                self._transport.write(head if _bodiless(request, response) else head + response.body)
+            else:
+                await self._stream(head, response.body, chunked, request.idle_timeout_s)
+            end = End.COMPLETE
+        except _CallerStalled:
+            pass  # it gets no more, and learns it by the reset below
+        except (ProxyError, TimeoutError):
+            end = End.BROKEN  # cut off below, where both ends can see it
+        finally:
+            if response is not None:
+                response.finish(end)
+            self._active = self._task = None
+            if end is End.COMPLETE:
+                self._after(request, keep_alive)
+            else:
+                self._reset()
+
+    def _keep_alive(self, request: Request) -> bool:
+        unread_body = request.body is not None and not request.body.ended
+        return request.keep_alive and not self._edge.draining and not unread_body
+
+    async def _stream(self, head: bytes, body: BodyStream, chunked: bool, idle_timeout_s: float) -> None:
+        data = body.take()
+        if body.whole:  # the usual case: one write for the whole answer
+            self._transport.write(head + (_chunk(data) + b"0\r\n\r\n" if chunked else data))
+            return
+        self._transport.write(head + (_chunk(data) if chunked else data))
+        while data := await body.read(idle_timeout_s):
+            self._transport.write(_chunk(data) if chunked else data)
+            if self._writable is not None:
+                await self._drain(self._writable, idle_timeout_s)
+        if chunked:
+            self._transport.write(b"0\r\n\r\n")
+
+    async def _drain(self, writable: "asyncio.Future[None]", timeout_s: float) -> None:
+        try:
+            await asyncio.wait_for(asyncio.shield(writable), timeout_s)
+        except TimeoutError:
+            raise _CallerStalled from None
+
+    def _after(self, request: Request, keep_alive: bool) -> None:
+        """The answer is written: serve the next request, or close so that the caller still reads the answer."""
+        if keep_alive and not self._edge.draining:
+            if self._waiting:
+                self._start(self._waiting.popleft())
+            elif self._half_closed:
+                self._transport.close()
+                return
+            else:
+                self._expires_s = self._edge.clock() + (HEAD_TIMEOUT_S if self._in_head else KEEP_ALIVE_TIMEOUT_S)
+            self._read_on()
+        elif request.body is not None and not request.body.ended and not self._half_closed:
+            self._linger()
+        else:
+            self._transport.close()
+
+    def _linger(self) -> None:
+        """RFC 9112 section 9.6: closing on a caller that still sends would make its TCP discard our answer."""
+        self._lingering = True
+        self._unread.clear()
+        self._expires_s = self._edge.clock() + LINGER_TIMEOUT_S
+        self._transport.write_eof()
+        while self._pauses:
+            self._resume_reading()
+
+    def _reset(self) -> None:
+        """End visibly: an answer cut short must not look complete (RFC 9112 section 8)."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._transport.abort()
+
+    def _send_continue(self) -> None:
+        if not self._head_sent:
+            self._transport.write(_CONTINUE)
+
+    def _send_interim(self, status: int, reason: bytes, headers: Headers) -> None:
+        if self._active is not None and not self._active.http10 and not self._head_sent:
+            self._transport.write(interim_head(status, reason, headers))
+
+    # the server's clockwork
+
+    def expire(self, now_s: float) -> None:
+        """Called once in a while: ends what has waited for this caller too long."""
+        if self._expires_s is None or now_s < self._expires_s:
+            return
+        if self._reader.in_head and not self._lingering:
+            self._reader.abort("the request head took too long", status=408)
+        else:
+            self._transport.abort()
+
+    @property
+    def serving(self) -> bool:
+        return self._active is not None
+
+    def close_if_idle(self) -> None:
+        """For draining: connections that serve nothing end now, the others after their answer."""
+        if self._active is None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+
+def _bodiless(request: Request, response: Response) -> bool:
+    return request.method == b"HEAD" or response.status in _BODILESS
+
+
+def _framing(request: Request, response: Response, keep_alive: bool) -> tuple[bytes, bool, bool]:
+    """Framing header lines, whether the body is chunked, and whether the connection stays (RFC 9112 section 6)."""
+    bodiless = _bodiless(request, response)
+    length = response.content_length
+    if isinstance(response.body, bytes) and (response.body or not bodiless):
+        length = len(response.body)
+    lines, chunked = b"", False
+    if length is not None and response.status != 204:
+        lines = b"\r\nContent-Length: %d" % length
+    elif not bodiless and request.http10:
+        keep_alive = False  # delimited by the close
+    elif not bodiless:
+        lines, chunked = b"\r\nTransfer-Encoding: chunked", True
+    if not keep_alive:
+        lines += b"\r\nConnection: close"
+    elif request.http10:
+        lines += b"\r\nConnection: keep-alive"
+    return lines, chunked, keep_alive
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""

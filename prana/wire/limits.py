@@ -1,0 +1,29 @@
+"""Bounds of the data plane: what one peer may make us hold, and for how long.
+
+Sizes follow nginx's and aiohttp's defaults, times HAProxy's and nginx's; a sidecar talks to few, known
+programs, so anything beyond them is refused and never accommodated.
+"""
+
+from typing import Final
+
+MAX_LINE_BYTES: Final = 8 * 1024  # request line, and each header line
+MAX_HEADERS: Final = 100
+MAX_HEAD_BYTES: Final = 32 * 1024
+MAX_INTERIM_RESPONSES: Final = 16  # 1xx before the final head
+
+BODY_HIGH_WATER_BYTES: Final = 64 * 1024  # buffered per direction before the producer is paused
+FEED_BYTES: Final = 64 * 1024  # parsed at once: bounds the read-ahead of a pipelining caller
+MAX_PIPELINED: Final = 16  # parsed requests waiting on one connection before it stops being read
+
+DEFAULT_IDLE_TIMEOUT_S: Final = 60.0  # between body bytes, until the service of a request is known
+HEAD_TIMEOUT_S: Final = 10.0  # for the whole head, so a byte a second does not keep a slot
+KEEP_ALIVE_TIMEOUT_S: Final = 60.0
+LINGER_TIMEOUT_S: Final = 2.0  # after an early answer: time for the caller to read it
+SWEEP_INTERVAL_S: Final = 1.0  # one timer for all connections; times above are kept to this grain
+
+# Below the keep-alive of Node (5 s), uvicorn (5 s) and most other app servers, so that we drop an idle
+# connection before the server does: a request sent into a closing connection is lost.
+UPSTREAM_IDLE_TIMEOUT_S: Final = 4.0
+# A request that must not be replayed takes only a connection used this recently, else a new one.
+UPSTREAM_FRESH_IDLE_S: Final = 1.0
+MAX_HOPS: Final = 20  # `Via: prana` entries before a request counts as looping

@@ -1,0 +1,114 @@
+"""Connections to instances: opened on demand, reused while warm, counted while they live."""
+
+import asyncio
+import errno
+from collections.abc import Callable
+from typing import Final
+
+from prana.errors import ConnectRefused, ConnectTimeout, Overloaded
+from prana.wire.limits import UPSTREAM_IDLE_TIMEOUT_S
+from prana.wire.resolve import Resolver
+from prana.wire.upstream import UpstreamConnection
+
+Address = tuple[str, str, int]  # host name, IP of the registration, port
+_LOCAL_SHORTAGE: Final = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL])
+
+
+class Pool:
+    """Idle connections per instance, last used first, so that surplus ones age out."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._resolver = Resolver(clock)
+        self._idle: dict[Address, list[UpstreamConnection]] = {}
+        self._open: dict[UpstreamConnection, Address] = {}
+        self._local_addresses: set[tuple[str, int]] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def is_own(self, peer: tuple[str, int]) -> bool:
+        """True when a connection from `peer` is one of ours: an instance registered with our own address."""
+        return peer in self._local_addresses
+
+    def idle(self, address: Address, max_idle_s: float) -> UpstreamConnection | None:
+        """A warm connection used within `max_idle_s`, or None."""
+        now = self._clock()
+        connections = self._idle.get(address)
+        while connections:
+            connection = connections.pop()
+            limit_s = min(max_idle_s, connection.idle_timeout_s)
+            if not connection.closed and now - connection.idle_since_s < limit_s:
+                return connection
+            if not connection.closed and now - connection.idle_since_s < connection.idle_timeout_s:
+                connections.append(connection)  # still good for a request that may be replayed
+                return None
+            connection.close()
+        return None
+
+    async def connect(self, address: Address, timeout_s: float) -> UpstreamConnection:
+        """A new connection. Raises ConnectRefused, ConnectTimeout or Overloaded; nothing was sent then."""
+        host, ip, port = address
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._dial(address, await self._resolver.addresses(host, ip), port)
+        except TimeoutError:
+            raise ConnectTimeout(f"no connection to {host}:{port} within {timeout_s:.3g} s") from None
+
+    async def _dial(self, address: Address, ips: list[str], port: int) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        problem = "its host name does not resolve"
+        for ip in ips:
+            try:
+                _, connection = await loop.create_connection(
+                    lambda: UpstreamConnection(self._done, self._lost), ip, port
+                )
+            except OSError as error:
+                if error.errno in _LOCAL_SHORTAGE:
+                    raise Overloaded(f"Prana is out of local resources: {error.strerror}") from None
+                problem = error.strerror or str(error)
+                continue
+            self._open[connection] = address
+            self._local_addresses.add(connection.local_address)
+            return connection
+        raise ConnectRefused(f"{address[0]}:{port}: {problem}")
+
+    def _done(self, connection: UpstreamConnection, reusable: bool) -> None:
+        if reusable:
+            connection.idle_since_s = self._clock()
+            self._idle.setdefault(self._open[connection], []).append(connection)
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        address = self._open.pop(connection, None)
+        self._local_addresses.discard(connection.local_address)
+        idle = self._idle.get(address) if address is not None else None
+        if idle and connection in idle:
+            idle.remove(connection)
+
+    def sweep(self) -> None:
+        """Close what has been idle too long."""
+        now = self._clock()
+        for address, connections in list(self._idle.items()):
+            for connection in [c for c in connections if now - c.idle_since_s >= c.idle_timeout_s]:
+                connections.remove(connection)
+                connection.close()
+            if not connections:
+                del self._idle[address]
+
+    def forget(self, address: Address) -> None:
+        """The instance is gone: close its idle connections; what is in flight may finish."""
+        for connection in self._idle.pop(address, ()):
+            connection.close()
+
+    def close(self) -> None:
+        for connection in list(self._open):
+            connection.close()
+
+
+def idle_timeout_s(keep_alive: bytes | None) -> float:
+    """How long a connection may idle: our limit, or a second less than the server announced in Keep-Alive."""
+    for part in (keep_alive or b"").split(b","):
+        name, _, value = part.strip().partition(b"=")
+        if name.lower() == b"timeout" and value.isdigit():
+            return min(UPSTREAM_IDLE_TIMEOUT_S, max(0.0, int(value) - 1.0))
+    return UPSTREAM_IDLE_TIMEOUT_S

@@ -1,0 +1,309 @@
+"""One connection to an instance, and one exchange at a time on it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+
+from prana.errors import BadRequest, ConnectionBroken, ProxyError, ResponseTimeout, UpstreamProtocolError
+from prana.request import End, Headers, Request, Response
+from prana.wire.body import BodyStream
+from prana.wire.headers import header
+from prana.wire.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES
+
+_BODILESS = frozenset([204, 304])
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Writes a request and parses the response.
+
+    After anything unusual (early answer with an unfinished upload, extra bytes, parse doubt, a cancelled
+    exchange) the connection is closed and never pooled: most proxy vulnerabilities of recent years begin with
+    the reuse of such a connection. `on_done(self, reusable)` is called once per exchange, `on_lost(self)` once.
+    """
+
+    def __init__(
+        self,
+        on_done: Callable[["UpstreamConnection", bool], None],
+        on_lost: Callable[["UpstreamConnection"], None],
+    ) -> None:
+        self._on_done = on_done
+        self._on_lost = on_lost
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport = None  # type: ignore[assignment] # set before anything else can run
+        self._writable: asyncio.Future[None] | None = None
+        self._head: asyncio.Future[Response] | None = None
+        self._request: Request | None = None
+        self._body: BodyStream | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._tainted = False
+        self.closed = False
+        self.answered = False  # a byte of the current answer has arrived
+        self.idle_since_s = 0.0
+        self.idle_timeout_s = 0.0
+        self.local_address: tuple[str, int] = ("", 0)
+
+    # the exchange
+
+    async def exchange(self, request: Request, head: bytes, timeout_s: float) -> Response:
+        """Send and wait for the response head.
+
+        `timeout_s` counts until the response head, from the moment the request is completely sent: while the
+        caller is still uploading, `request.idle_timeout_s` between its bytes applies instead. Raises ProxyError;
+        the connection is then closed. The returned response's `finish` gives the connection back.
+        """
+        self._begin(request)
+        assert self._head is not None  # noqa: S101 - set by _begin; tells mypy
+        self._timeout_s = timeout_s
+        body = request.body
+        try:
+            if body is None:
+                self._transport.write(head)
+                self._sent()
+            elif body.whole:
+                self._transport.write(head + _whole_body(body, request.content_length))
+                self._sent()
+            else:
+                self._transport.write(head)
+                self._pump = asyncio.create_task(self._upload(body, request.content_length, request.idle_timeout_s))
+                self._pump.add_done_callback(self._uploaded)
+            response = await self._head
+        except BaseException:
+            await self._stop_upload()
+            self.close()
+            raise
+        response.on_finish(self._finish)
+        return response
+
+    def _begin(self, request: Request) -> None:
+        self._request = request
+        self._head = asyncio.get_running_loop().create_future()
+        self._body = None
+        self._pump = None
+        self._request_sent = False
+        self._complete = False
+        self._keep_alive = False
+        self._interims = 0
+        self.answered = False
+        self._start_message()
+
+    def _sent(self) -> None:
+        self._request_sent = True
+        if self._head is not None and not self._head.done():
+            self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._expire)
+
+    def _expire(self) -> None:
+        self._fail(ResponseTimeout(f"no response within {self._timeout_s:.3g} s", sent=True))
+
+    async def _upload(self, body: BodyStream, content_length: int | None, idle_timeout_s: float) -> None:
+        write = self._transport.write
+        while not self.closed:
+            try:
+                data = await body.read(idle_timeout_s)
+            except TimeoutError:
+                raise BadRequest("the request body stalled", sent=True, status=408) from None
+            if not data:
+                break
+            write(data if content_length is not None else b"%x\r\n%b\r\n" % (len(data), data))
+            if self._writable is not None:
+                await self._drain(idle_timeout_s)
+        if content_length is None:
+            write(b"0\r\n\r\n")
+        self._sent()
+
+    async def _drain(self, timeout_s: float) -> None:
+        assert self._writable is not None  # noqa: S101 - checked by the caller
+        try:
+            await asyncio.wait_for(asyncio.shield(self._writable), timeout_s)
+        except TimeoutError:
+            raise ResponseTimeout("the instance stopped reading the request", sent=True) from None
+
+    def _uploaded(self, pump: "asyncio.Task[None]") -> None:
+        if not pump.cancelled() and (error := pump.exception()) is not None:
+            self._tainted = True
+            self._fail(error)
+
+    async def _stop_upload(self) -> None:
+        """After this nobody reads the request body, so another attempt may rewind it."""
+        if self._pump is not None and not self._pump.done():
+            self._pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ProxyError):
+                await self._pump
+
+    def _finish(self, end: End) -> None:
+        """The response was handed on to its last byte, or given up."""
+        if self._pump is not None:
+            self._pump.cancel()
+        clean = self._complete and self._request_sent and not self._tainted
+        reusable = end is End.COMPLETE and clean and self._keep_alive
+        self._end_exchange()
+        if not reusable:
+            self.close()
+        self._on_done(self, reusable and not self.closed)
+
+    def _end_exchange(self) -> None:
+        self._stop_timer()
+        self._request = self._head = self._body = None
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def close(self) -> None:
+        """Abort: whatever is unread or unsent on this connection is worthless. Idempotent."""
+        self._stop_timer()
+        if not self.closed:
+            self.closed = True
+            self._transport.abort()
+
+    def _fail(self, error: BaseException) -> None:
+        """The exchange failed: before the head the waiter learns it, after it the body breaks off."""
+        if self._head is not None and not self._head.done():
+            self._head.set_exception(error)
+        elif self._body is not None:
+            self._body.fail(error)
+        self.close()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "abort")  # noqa: S101 - uvloop's type
+        self._transport = transport  # type: ignore[assignment] # uvloop transports do not inherit from asyncio's
+        name = transport.get_extra_info("sockname")
+        self.local_address = (name[0], name[1])
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is None or self.closed:
+            self.close()  # bytes nobody asked for: they must never become somebody's answer
+            return
+        self.answered = True
+        if not self._head.done():
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._fail(cause if isinstance(cause, ProxyError) else UpstreamProtocolError(str(error), sent=True))
+            return
+        if not self._head.done() and self._head_bytes > MAX_HEAD_BYTES:
+            self._fail(UpstreamProtocolError("response head too large", sent=True))
+
+    def eof_received(self) -> bool:
+        self._ended(None)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._ended(exc)
+        self.resume_writing()
+        self._on_lost(self)
+
+    def _ended(self, exc: Exception | None) -> None:
+        """The instance closed. That is a regular end only for a body delimited by it (RFC 9112 section 6.3)."""
+        if self._head is None or self._complete:
+            return
+        if exc is None and self._until_close and self._body is not None:
+            self._complete = True
+            self._body.end()
+            return
+        detail = "the instance closed the connection before a complete answer"
+        self._fail(ConnectionBroken(detail if exc is None else f"{detail}: {exc}", sent=True))
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            if not self._writable.done():
+                self._writable.set_result(None)
+            self._writable = None
+
+    # httptools callbacks
+
+    def _start_message(self) -> None:
+        self._headers: Headers = []
+        self._reason = b""
+        self._head_bytes = 0
+        self._until_close = False
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._tainted = True  # a second response: RFC 9112 section 6.3, never anybody's answer
+        else:
+            self._start_message()
+
+    def on_status(self, reason: bytes) -> None:
+        if not self._complete:
+            self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._body is not None or self._complete:
+            return  # a trailer: dropped, as RFC 9112 section 7.1.2 allows; or bytes nobody asked for
+        if len(self._headers) >= MAX_HEADERS:
+            raise UpstreamProtocolError(f"more than {MAX_HEADERS} response headers", sent=True)
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self._complete or self._head is None or self._head.done():
+            self._tainted = True
+            return
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._interim(status)
+            return
+        self._stop_timer()
+        assert self._request is not None  # noqa: S101 - an exchange is on
+        response = self._response(status, bodiless=self._request.method == b"HEAD" or status in _BODILESS)
+        self._head.set_result(response)
+
+    def _interim(self, status: int) -> None:
+        self._interims += 1
+        if status == 101 or self._interims > MAX_INTERIM_RESPONSES:
+            raise UpstreamProtocolError(f"unexpected {status} response", sent=True)
+        request = self._request
+        # 100 is ours to send: we answer Expect ourselves when the instance is ready for the body.
+        if status != 100 and request is not None and request.send_interim is not None:
+            request.send_interim(status, self._reason, self._headers)
+
+    def _response(self, status: int, bodiless: bool) -> Response:
+        length, coding = header(self._headers, b"content-length"), header(self._headers, b"transfer-encoding")
+        if coding is not None and coding.strip().lower() != b"chunked":
+            raise UpstreamProtocolError("unsupported transfer coding", sent=True)
+        response = Response(status, self._reason, self._headers, b"")
+        response.content_length = int(length) if length is not None else None
+        if bodiless:
+            self._complete = True
+            self._keep_alive = self._parser.should_keep_alive()
+            # llhttp would wait for the body that a HEAD response only describes.
+            self._parser = httptools.HttpResponseParser(self)
+        else:
+            self._until_close = length is None and coding is None
+            transport: Any = self._transport
+            self._body = response.body = BodyStream(transport.pause_reading, transport.resume_reading)
+        return response
+
+    def on_body(self, data: bytes) -> None:
+        if self._body is None:
+            self._tainted = True  # a body after HEAD, 204 or 304
+        else:
+            self._body.feed(data)
+
+    def on_message_complete(self) -> None:
+        if self._body is None:
+            if not self._complete:
+                self._start_message()  # an interim response ended
+            return
+        self._complete = True
+        self._keep_alive = self._parser.should_keep_alive()
+        self._body.end()
+
+
+def _whole_body(body: BodyStream, content_length: int | None) -> bytes:
+    data = body.take()
+    if content_length is not None:
+        return data
+    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
