@@ -19,7 +19,9 @@ async def keep_rotating(
     """
     due_s = clock()
     while True:
-        due_s = max(due_s + ROTATION_S, clock())  # after a suspended machine: go on, do not catch up
+        due_s += ROTATION_S
+        if due_s <= clock():  # the machine was suspended: go on from here, there is nothing to catch up with
+            due_s = clock() + ROTATION_S
         await sleep(due_s - clock())
         for series in metrics.all_series():
             series.rotate()

@@ -1,0 +1,157 @@
+"""A sidecar in a known state, as the admin pages see it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from admin.metrics import ProxyMetrics
+from admin.views import AppView, BreakerView, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
+
+
+class Clock:
+    """Monotonic seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class FixedSources:
+    """Sources that always return the same views."""
+
+    service_views: Sequence[ServiceView]
+    app_view: AppView | None
+    eureka_view: EurekaView
+    proxy_view: ProxyView
+    info_view: InfoView
+
+    def services(self) -> Sequence[ServiceView]:
+        return self.service_views
+
+    def service(self, name: str) -> ServiceView | None:
+        return next((view for view in self.service_views if view.name == name), None)
+
+    def app(self) -> AppView | None:
+        return self.app_view
+
+    def eureka(self) -> EurekaView:
+        return self.eureka_view
+
+    def proxy(self) -> ProxyView:
+        return self.proxy_view
+
+    def info(self) -> InfoView:
+        return self.info_view
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def metrics(clock: Clock) -> ProxyMetrics:
+    return ProxyMetrics(clock)
+
+
+@pytest.fixture
+def app() -> AppView:
+    return AppView(name="orders", status="UP", healthy=True, reason="", host="127.0.0.1", port=5000)
+
+
+@pytest.fixture
+def eureka() -> EurekaView:
+    return EurekaView(
+        enabled=True,
+        registering=True,
+        registered=True,
+        fetching=True,
+        read=True,
+        problem="",
+        last_heartbeat_epoch_s=1_800_000_000.5,
+        last_fetch_age_s=4.25,
+        heartbeats_total=7,
+        heartbeat_failures_total=2,
+        registrations_total=1,
+        fetches_total=9,
+        fetch_failures_total=3,
+        instances=5,
+        services=4,
+        servers=("http://***@eureka-1:8761/eureka/",),
+    )
+
+
+@pytest.fixture
+def proxy() -> ProxyView:
+    return ProxyView(listening=("127.0.0.1:8078",), draining=False, connections=3, in_flight=2)
+
+
+@pytest.fixture
+def breaker() -> BreakerView:
+    return BreakerView(
+        enabled=True,
+        state="closed",
+        error_percentage=25,
+        error_count=10,
+        request_count=40,
+        retry_after_s=0.0,
+        request_volume_threshold=20,
+        error_threshold_percentage=50,
+        sleep_window_s=5.0,
+        window_s=10.0,
+    )
+
+
+@pytest.fixture
+def node() -> NodeView:
+    return NodeView(
+        instance_id="host-1:users:9001",
+        host="10.0.0.1",
+        port=9001,
+        status="UP",
+        pending=2,
+        load_ms=12.5,
+        ejected=False,
+        ejected_for_s=0.0,
+        consecutive_failures=1,
+        successes_total=100,
+        failures_total=4,
+    )
+
+
+@pytest.fixture
+def service(metrics: ProxyMetrics, breaker: BreakerView, node: NodeView) -> ServiceView:
+    return ServiceView(
+        name="users",
+        source="eureka",
+        known=True,
+        rule="p2c-ewma",
+        breaker=breaker,
+        nodes=(node,),
+        in_flight=3,
+        max_concurrent=512,
+        max_in_flight_seen=17,
+        timeout_s=0.8,
+        retry_budget_balance=99.5,
+        metrics=metrics.service("users"),
+    )
+
+
+@pytest.fixture
+def sources_of(service: ServiceView, app: AppView, eureka: EurekaView, proxy: ProxyView) -> Callable[..., Sources]:
+    """Sources of the views above; each can be replaced by its keyword."""
+
+    def build(
+        services: Sequence[ServiceView] = (service,),
+        app: AppView | None = app,
+        eureka: EurekaView = eureka,
+        proxy: ProxyView = proxy,
+    ) -> Sources:
+        info = InfoView("0.1.0", "3.11.7", "uvloop", "httptools", 1_800_000_000.0, {"instanceId": "orders-1"})
+        return FixedSources(services, app, eureka, proxy, info)
+
+    return build

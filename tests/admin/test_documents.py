@@ -1,0 +1,126 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from admin.documents import info_document, metrics_document, service_document, services_document
+from admin.metrics import Event, ProxyMetrics, RequestOutcome
+from admin.views import BreakerView, EurekaView, NodeView, ServiceView, Sources
+from loadbalancer.pick import Outcome
+
+NOW_EPOCH_S = 1_800_000_000.1234
+
+
+def as_json(document: dict[str, object]) -> dict[str, Any]:
+    return cast(dict[str, Any], msgspec.json.decode(msgspec.json.encode(document)))
+
+
+def test_metrics_have_four_parts_with_one_entry_per_service(
+    sources_of: Callable[..., Sources], metrics: ProxyMetrics
+) -> None:
+    document = as_json(metrics_document(sources_of(), metrics, NOW_EPOCH_S))
+    assert list(document) == ["hystrix", "ribbon", "eureka", "proxy"]
+    assert list(document["hystrix"]) == list(document["ribbon"]) == ["users"]
+    assert document["hystrix"]["users"]["type"] == "HystrixCommand"
+    assert document["hystrix"]["users"]["currentTime"] == 1_800_000_000_123
+
+
+def test_proxy_counts_requests_and_gives_latencies_in_milliseconds(
+    sources_of: Callable[..., Sources], metrics: ProxyMetrics
+) -> None:
+    users = metrics.service("users")
+    for outcome in (RequestOutcome.SUCCESS, RequestOutcome.FAILURE):
+        users.request_started()
+        users.request_finished(b"GET", 200, outcome, 0.25)
+    users.rotate()
+    metrics.summarise()
+    metrics.connection_opened()
+    proxy = as_json(metrics_document(sources_of(), metrics, NOW_EPOCH_S))["proxy"]
+    assert (proxy["requests_total"], proxy["requests_failed"]) == (2, 1)
+    assert proxy["latency_mean"] == 250
+    assert proxy["latency_p50"] == proxy["latency_p90"] == proxy["latency_p99"] == pytest.approx(250, rel=0.01)
+    assert (proxy["connections"], proxy["connections_total"], proxy["in_flight"]) == (3, 1, 2)
+    assert proxy["draining"] is False
+
+
+def test_eureka_gives_epoch_seconds_of_the_last_heartbeat_and_no_addresses(
+    sources_of: Callable[..., Sources], metrics: ProxyMetrics, eureka: EurekaView
+) -> None:
+    seen = as_json(metrics_document(sources_of(), metrics, NOW_EPOCH_S))["eureka"]
+    assert (seen["registered"], seen["last_heartbeat"]) == (True, 1_800_000_000.5)
+    assert (seen["heartbeats_total"], seen["heartbeat_failures_total"], seen["fetch_failures_total"]) == (7, 2, 3)
+    assert "eureka-1" not in str(seen)
+    never = replace(eureka, registered=False, last_heartbeat_epoch_s=None)
+    seen = as_json(metrics_document(sources_of(eureka=never), metrics, NOW_EPOCH_S))["eureka"]
+    assert (seen["registered"], seen["last_heartbeat"]) == (False, None)
+
+
+def test_ribbon_shows_rule_nodes_and_retries(
+    sources_of: Callable[..., Sources], metrics: ProxyMetrics, service: ServiceView
+) -> None:
+    for outcome in (Outcome.SUCCESS, Outcome.SUCCESS, Outcome.FAILURE):
+        service.metrics.attempt(outcome)
+    service.metrics.retried()
+    seen = as_json(metrics_document(sources_of(), metrics, NOW_EPOCH_S))["ribbon"]["users"]
+    assert seen == {
+        "rule": "p2c-ewma",
+        "source": "eureka",
+        "nodes": [
+            {
+                "id": "host-1:users:9001",
+                "host": "10.0.0.1",
+                "port": 9001,
+                "status": "UP",
+                "pending": 2,
+                "load_ms": 12.5,
+                "ejected": False,
+                "ejected_for_s": 0.0,
+                "consecutive_failures": 1,
+                "successes_total": 100,
+                "failures_total": 4,
+            }
+        ],
+        "attempts": {"success": 2, "failure": 1, "ignored": 0},
+        "retries_total": 1,
+        "retries_refused_total": 0,
+        "retry_budget_balance": 99.5,
+        "ejections_total": 0,
+    }
+
+
+def test_the_list_of_services_counts_ejected_nodes_and_names_the_breaker(
+    service: ServiceView, breaker: BreakerView, node: NodeView
+) -> None:
+    shaky = replace(service, nodes=(node, replace(node, ejected=True)), breaker=replace(breaker, state="open"))
+    bare = replace(service, name="bare", breaker=replace(breaker, enabled=False))
+    listed = as_json(services_document([shaky, bare]))["services"]
+    assert [(each["name"], each["breaker"]) for each in listed] == [("users", "open"), ("bare", "disabled")]
+    assert (listed[0]["instances"], listed[0]["ejected"]) == (2, 1)
+
+
+def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceView, breaker: BreakerView) -> None:
+    service.metrics.event(Event.SEMAPHORE_REJECTED)
+    service.metrics.fallback("static")
+    view = replace(service, breaker=replace(breaker, state="open", retry_after_s=4.98765))
+    document = as_json(service_document(view))
+    assert (document["name"], document["source"], document["known"]) == ("users", "eureka", True)
+    assert (document["breaker"]["state"], document["breaker"]["retry_after_s"]) == ("open", 4.988)
+    assert document["bulkhead"] == {
+        "in_flight": 3,
+        "max_concurrent": 512,
+        "max_in_flight_seen": 17,
+        "rejected_total": 1,
+    }
+    assert document["requests"]["fallbacks"] == {"static": 1}
+    assert document["requests"]["events"]["fallback_success"] == 1
+    assert document["requests"]["latency_ms"]["99.5"] == 0
+    assert document["balancer"]["nodes"][0]["id"] == "host-1:users:9001"
+
+
+def test_info_names_version_start_and_the_instance_as_registered(sources_of: Callable[..., Sources]) -> None:
+    document = as_json(info_document(sources_of().info()))
+    assert (document["name"], document["version"]) == ("prana", "0.1.0")
+    assert document["started"] == "2027-01-15T08:00:00+00:00"
+    assert document["instance"] == {"instanceId": "orders-1"}

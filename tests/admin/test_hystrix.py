@@ -1,0 +1,176 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from admin.hystrix import command
+from admin.metrics import Event
+from admin.views import BreakerView, ServiceView
+
+NOW_EPOCH_MS = 1_800_000_000_123
+
+# Hystrix Dashboard drops a command (hystrixCommand.js, "Key Missing") unless each of these is present and not null.
+INTEGERS = [
+    "reportingHosts",
+    "errorPercentage",
+    "errorCount",
+    "requestCount",
+    "rollingCountCollapsedRequests",
+    "rollingCountExceptionsThrown",
+    "rollingCountFailure",
+    "rollingCountFallbackFailure",
+    "rollingCountFallbackRejection",
+    "rollingCountFallbackSuccess",
+    "rollingCountResponsesFromCache",
+    "rollingCountSemaphoreRejected",
+    "rollingCountShortCircuited",
+    "rollingCountSuccess",
+    "rollingCountThreadPoolRejected",
+    "rollingCountTimeout",
+    "rollingCountBadRequests",
+    "currentConcurrentExecutionCount",
+    "latencyExecute_mean",
+    "propertyValue_circuitBreakerRequestVolumeThreshold",
+    "propertyValue_circuitBreakerSleepWindowInMilliseconds",
+    "propertyValue_circuitBreakerErrorThresholdPercentage",
+    "propertyValue_executionIsolationThreadTimeoutInMilliseconds",
+    "propertyValue_executionIsolationSemaphoreMaxConcurrentRequests",
+    "propertyValue_fallbackIsolationSemaphoreMaxConcurrentRequests",
+    "propertyValue_metricsRollingStatisticalWindowInMilliseconds",
+]
+BOOLEANS = [
+    "isCircuitBreakerOpen",
+    "propertyValue_circuitBreakerForceOpen",
+    "propertyValue_circuitBreakerForceClosed",
+    "propertyValue_executionIsolationThreadInterruptOnTimeout",
+    "propertyValue_requestCacheEnabled",
+    "propertyValue_requestLogEnabled",
+]
+STRINGS = ["type", "name", "group", "propertyValue_executionIsolationStrategy"]
+# What the stream has beyond that.
+MORE_INTEGERS = [
+    "currentTime",
+    "rollingCountEmit",
+    "rollingCountFallbackEmit",
+    "rollingCountFallbackMissing",
+    "rollingMaxConcurrentExecutionCount",
+    "latencyTotal_mean",
+    "propertyValue_executionTimeoutInMilliseconds",
+]
+LATENCIES = ["latencyExecute", "latencyTotal"]
+OTHERS = [
+    "propertyValue_circuitBreakerEnabled",
+    "propertyValue_executionIsolationThreadPoolKeyOverride",
+    "threadPool",
+]
+
+
+def as_json(service: ServiceView) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(json.dumps(command(service, NOW_EPOCH_MS)))
+    return document
+
+
+def test_every_key_of_the_stream_is_there_and_nothing_else(service: ServiceView) -> None:
+    wanted = [*INTEGERS, *MORE_INTEGERS, *BOOLEANS, *STRINGS, *LATENCIES, *OTHERS]
+    assert sorted(as_json(service)) == sorted(wanted)
+
+
+@pytest.mark.parametrize("key", [*INTEGERS, *MORE_INTEGERS])
+def test_numbers_are_json_integers(service: ServiceView, key: str) -> None:
+    service.metrics.executed(0.0123)
+    service.metrics.rotate()
+    assert type(as_json(service)[key]) is int
+
+
+@pytest.mark.parametrize("key", [*BOOLEANS, "propertyValue_circuitBreakerEnabled"])
+def test_booleans_are_json_booleans(service: ServiceView, key: str) -> None:
+    assert type(as_json(service)[key]) is bool
+
+
+@pytest.mark.parametrize("key", [*STRINGS, "threadPool"])
+def test_names_are_strings(service: ServiceView, key: str) -> None:
+    assert isinstance(as_json(service)[key], str)
+
+
+@pytest.mark.parametrize("key", LATENCIES)
+def test_latencies_are_whole_milliseconds_by_hystrix_percentiles(service: ServiceView, key: str) -> None:
+    for view in (service.metrics.execute_latency, service.metrics.total_latency):
+        view.record(0.25)
+    service.metrics.rotate()
+    document = as_json(service)
+    assert list(document[key]) == ["0", "25", "50", "75", "90", "95", "99", "99.5", "100"]
+    assert all(type(value) is int and value == pytest.approx(250, rel=0.01) for value in document[key].values())
+    assert document[f"{key}_mean"] == 250
+
+
+def test_execute_and_total_latency_are_not_mixed_up(service: ServiceView) -> None:
+    service.metrics.execute_latency.record(0.1)
+    service.metrics.total_latency.record(0.3)
+    service.metrics.rotate()
+    document = as_json(service)
+    assert (document["latencyExecute_mean"], document["latencyTotal_mean"]) == (100, 300)
+
+
+def test_each_event_shows_in_its_own_counter(service: ServiceView) -> None:
+    for event in Event:
+        for _ in range(event + 1):
+            service.metrics.event(event)
+    document = as_json(service)
+    counters = {
+        Event.SUCCESS: "Success",
+        Event.FAILURE: "Failure",
+        Event.TIMEOUT: "Timeout",
+        Event.BAD_REQUEST: "BadRequests",
+        Event.SHORT_CIRCUITED: "ShortCircuited",
+        Event.SEMAPHORE_REJECTED: "SemaphoreRejected",
+        Event.FALLBACK_SUCCESS: "FallbackSuccess",
+        Event.FALLBACK_FAILURE: "FallbackFailure",
+        Event.FALLBACK_MISSING: "FallbackMissing",
+    }
+    shown = {event: document[f"rollingCount{name}"] for event, name in counters.items()}
+    assert shown == {event: event + 1 for event in counters}
+    thrown = (Event.BAD_REQUEST, Event.FALLBACK_FAILURE, Event.FALLBACK_MISSING)
+    assert document["rollingCountExceptionsThrown"] == sum(event + 1 for event in thrown)
+
+
+@pytest.mark.parametrize(("state", "is_open"), [("closed", False), ("open", True), ("half-open", True)])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_circuit_shows_open_until_it_has_closed_again(
+    service: ServiceView, breaker: BreakerView, state: Any, is_open: bool, enabled: bool
+) -> None:
+    view = replace(service, breaker=replace(breaker, state=state, enabled=enabled))
+    assert as_json(view)["isCircuitBreakerOpen"] is (is_open and enabled)
+
+
+def test_health_counts_and_their_window_are_the_breakers(service: ServiceView, breaker: BreakerView) -> None:
+    service.metrics.event(Event.FAILURE)
+    document = as_json(replace(service, breaker=replace(breaker, window_s=20.0)))
+    assert (document["errorPercentage"], document["errorCount"], document["requestCount"]) == (25, 10, 40)
+    assert document["propertyValue_metricsRollingStatisticalWindowInMilliseconds"] == 20_000
+
+
+def test_without_a_breaker_health_counts_come_from_the_events(service: ServiceView, breaker: BreakerView) -> None:
+    view = replace(service, breaker=replace(breaker, enabled=False, window_s=20.0))
+    assert (as_json(view)["errorPercentage"], as_json(view)["requestCount"]) == (0, 0)
+    for event in Event:  # SHORT_CIRCUITED, BAD_REQUEST, CANCELLED and the fallbacks are no health events
+        service.metrics.event(event)
+    for _ in range(3):
+        service.metrics.event(Event.SUCCESS)
+    document = as_json(view)
+    assert (document["errorPercentage"], document["errorCount"], document["requestCount"]) == (42, 3, 7)
+    assert document["propertyValue_metricsRollingStatisticalWindowInMilliseconds"] == 10_000
+
+
+def test_properties_are_those_in_force(service: ServiceView) -> None:
+    document = as_json(service)
+    assert document["name"] == "users"
+    assert document["currentTime"] == NOW_EPOCH_MS
+    assert document["propertyValue_circuitBreakerRequestVolumeThreshold"] == 20
+    assert document["propertyValue_circuitBreakerSleepWindowInMilliseconds"] == 5000
+    assert document["propertyValue_circuitBreakerErrorThresholdPercentage"] == 50
+    assert document["propertyValue_executionTimeoutInMilliseconds"] == 800
+    assert document["propertyValue_executionIsolationThreadTimeoutInMilliseconds"] == 800
+    assert document["propertyValue_executionIsolationSemaphoreMaxConcurrentRequests"] == 512
+    assert document["propertyValue_executionIsolationStrategy"] == "SEMAPHORE"
+    assert (document["currentConcurrentExecutionCount"], document["rollingMaxConcurrentExecutionCount"]) == (3, 17)
