@@ -30,13 +30,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _usage_error("running the app with `prana run -- CMD` is not available yet; start the app by itself")
     args = parse(arguments)
     try:
-        return _COMMANDS[args.command](args)
+        code = _COMMANDS[args.command](args)
+        sys.stdout.flush()
     except ConfigError as error:
         return _failure(str(error))
     except (AskError, StartupError) as error:
         return _failure(f"prana: {error}")
     except KeyboardInterrupt:  # the first one is a command's own to handle, where there is something to end
         return 130
+    except BrokenPipeError:  # `prana config show | head` has seen enough; the flush at exit must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
 
 
 def _failure(message: str) -> int:

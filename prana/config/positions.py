@@ -35,7 +35,7 @@ def parse_key(text: str) -> tuple[str, ...]:
         parts = scanner.key()
     except (tomllib.TOMLDecodeError, AssertionError):
         parts = []
-    if scanner.position != len(text):  # more than a key, such as a second line
+    if not parts or scanner.position != len(text):  # more than a key, such as a second line
         raise ValueError(f"{text!r} is not a key; write section.key, such as proxy.listen")
     return tuple(parts)
 

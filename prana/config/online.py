@@ -1,0 +1,107 @@
+"""What only trying tells: do the Eureka servers answer, does the app, are the ports free."""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path as FilePath
+
+from prana.config.loader import Loaded
+from prana.config.masking import mask_credentials
+from prana.config.positions import Path
+from prana.config.settings import App
+from prana.config.sources import Origin, Problem, dotted
+from prana.config.units import Address
+from prana.http_get import NoAnswer, http_get
+from prana.startup import cannot_listen
+
+_TIMEOUT_S = 5.0
+
+
+def online_problems(loaded: Loaded) -> Iterator[Problem]:
+    """Tries everything, one thing after the other; takes up to some seconds for each that does not answer."""
+    settings = loaded.settings
+    for index, url in enumerate(settings.eureka.urls):
+        if failure := _eureka_failure(url):
+            yield _problem(loaded, ("eureka", "urls"), f"{mask_credentials(url)} {failure}", index)
+    if settings.app is not None and (failure := _app_failure(settings.app)):
+        yield _problem(loaded, ("app", "health", "url") if settings.app.health.url else ("app", "port"), failure)
+    for index, address in enumerate(settings.proxy.listen):
+        if failure := _listen_failure(address, "proxy.listen"):
+            yield _problem(loaded, ("proxy", "listen"), failure, index)
+    if failure := _listen_failure(settings.admin.listen, "admin.listen"):
+        yield _problem(loaded, ("admin", "listen"), failure)
+
+
+def _problem(loaded: Loaded, path: Path, message: str, index: int | None = None) -> Problem:
+    origin = loaded.origin(path)
+    return Problem(Origin(origin.place, dotted(path if index is None else (*path, index)), origin.line), message)
+
+
+def _eureka_failure(url: str) -> str | None:
+    try:
+        # The Netflix WAR answers 406 to an Accept-Encoding without gzip.
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+        answer = http_get(url.rstrip("/") + "/apps/", headers, _TIMEOUT_S)
+    except NoAnswer as error:
+        return f"does not answer: {error}; start the server, or correct the URL"
+    if answer.status in (401, 403):
+        return f"answered {answer.status}; correct the user and password in the URL"
+    if answer.status != 200:
+        return f"answered {answer.status} to GET apps/; the URL of a Eureka server mostly ends with /eureka/"
+    return None
+
+
+def _app_failure(app: App) -> str | None:
+    health = app.health
+    if not health.url:
+        try:
+            socket.create_connection(("localhost", app.port), health.timeout).close()
+        except OSError as error:
+            reason = error.strerror or error
+            return f"nothing accepts on localhost:{app.port} ({reason}); start the app, or correct the port"
+        return None
+    try:
+        answer = http_get(health.url, {}, health.timeout)
+    except NoAnswer as error:
+        return f"does not answer: {error}; start the app, or correct the URL"
+    if answer.status not in health.statuses:
+        return f"answered {answer.status}, which app.health.statuses does not count as healthy"
+    return None
+
+
+def _listen_failure(address: Address, key: str) -> str | None:
+    try:
+        if address.unix_path:
+            _try_unix(address.unix_path)
+        else:
+            _try_tcp(address)
+    except OSError as error:
+        return str(cannot_listen(str(address), key, error))
+    return None
+
+
+def _try_tcp(address: Address) -> None:
+    family, kind, protocol, _, target = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as listener:
+        # As the server will: a port with connections of its predecessor in TIME_WAIT is free.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(target)
+        listener.listen(1)
+
+
+def _try_unix(path: str) -> None:
+    """A socket that nobody answers on is a leftover, which the server replaces."""
+    directory = FilePath(path).parent
+    if not directory.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if not os.access(directory, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
