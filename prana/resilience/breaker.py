@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, NewType
+from typing import Final, Literal, NewType
 
 import structlog
-from pybreaker import STATE_CLOSED, STATE_HALF_OPEN, STATE_OPEN, CircuitBreaker, CircuitBreakerListener
+from pybreaker import CircuitBreaker, CircuitBreakerListener
 from pybreaker import CircuitBreakerState as State
 
 from loadbalancer.window import RollingWindow
@@ -26,6 +26,9 @@ _SUCCESS, _FAILURE = 0, 1  # kinds in the window
 
 Permit = NewType("Permit", int)
 CircuitState = Literal["closed", "open", "half-open"]  # pybreaker's words
+_CLOSED: Final = "closed"
+_OPEN: Final = "open"
+_HALF_OPEN: Final = "half-open"
 
 
 class Verdict(Enum):
@@ -63,7 +66,7 @@ class Breaker:
     ) -> None:
         self.name = name
         self.settings = settings
-        self.state: CircuitState = STATE_CLOSED
+        self.state: CircuitState = _CLOSED
         self._clock = clock
         self._window = RollingWindow(2, settings.window_s, _BUCKETS, clock)
         # The one permit whose outcome may change the state: shared by all requests of a closed period, or held by the
@@ -78,10 +81,10 @@ class Breaker:
 
         Once more than `sleep_window_s` has passed since the circuit opened, one caller gets the trial.
         """
-        if self.state == STATE_CLOSED:
+        if self.state == _CLOSED:
             return self._permit
-        if self.state == STATE_OPEN and self._clock() > self._opened_s + self.settings.sleep_window_s:
-            self._enter(STATE_HALF_OPEN)
+        if self.state == _OPEN and self._clock() > self._opened_s + self.settings.sleep_window_s:
+            self._enter(_HALF_OPEN)
             return self._permit
         return None
 
@@ -95,23 +98,23 @@ class Breaker:
         if permit != self._permit:
             # Late: admitted before the last change of state. Shown to operators while the circuit is open, forgotten
             # with the window when it closes, and never counted after that.
-            if self.state != STATE_CLOSED:
+            if self.state != _CLOSED:
                 self._count(verdict)
-        elif self.state == STATE_CLOSED:
+        elif self.state == _CLOSED:
             self._count(verdict)
             if verdict is not Verdict.CANCELLED and self._must_trip():
-                self._enter(STATE_OPEN)
+                self._enter(_OPEN)
         elif verdict is Verdict.SUCCESS:
             self._window.reset()
-            self._enter(STATE_CLOSED)
+            self._enter(_CLOSED)
         else:
             self._count(verdict)
-            self._enter(STATE_OPEN)
+            self._enter(_OPEN)
 
     @property
     def retry_after_s(self) -> float:
         """The rest of the sleep window; 0 when the circuit is not open or a trial is due."""
-        if self.state != STATE_OPEN:
+        if self.state != _OPEN:
             return 0.0
         return max(0.0, self._opened_s + self.settings.sleep_window_s - self._clock())
 
@@ -150,10 +153,10 @@ class Breaker:
     def _enter(self, state: CircuitState) -> None:
         self.state = state
         self._permit = Permit(self._permit + 1)
-        if state == STATE_OPEN:
+        if state == _OPEN:
             self._opened_s = self._clock()
             self._bus.open()
-        elif state == STATE_HALF_OPEN:
+        elif state == _HALF_OPEN:
             self._bus.half_open()
         else:
             self._bus.close()

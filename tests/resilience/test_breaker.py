@@ -1,0 +1,340 @@
+"""The names in CamelCase are those of Hystrix's HystrixCircuitBreakerTest, whose cases these are."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from pybreaker import CircuitBreaker, CircuitBreakerListener, CircuitBreakerState
+from structlog.testing import capture_logs
+
+from prana.resilience.breaker import Breaker, BreakerSettings, Permit, Verdict
+
+SLEEP_S = 5.0
+
+
+class Clock:
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Changes(CircuitBreakerListener):
+    """What the listener bus told, and what pybreaker holds in the end."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+        self.bus: CircuitBreaker | None = None
+
+    def state_change(
+        self, cb: CircuitBreaker, old_state: CircuitBreakerState | None, new_state: CircuitBreakerState
+    ) -> None:
+        self.bus = cb
+        self.heard.append((old_state.name if old_state else "", new_state.name))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def breaker(clock: Clock) -> Breaker:
+    return Breaker("orders", BreakerSettings(), clock)
+
+
+def request(breaker: Breaker, verdict: Verdict) -> bool:
+    """One request from admission to verdict; whether it was admitted."""
+    permit = breaker.admit()
+    if permit is None:
+        return False
+    breaker.record(permit, verdict)
+    return True
+
+
+def requests(breaker: Breaker, successes: int = 0, failures: int = 0) -> None:
+    for verdict in [Verdict.SUCCESS] * successes + [Verdict.FAILURE] * failures:
+        assert request(breaker, verdict)
+
+
+def trip(breaker: Breaker) -> None:
+    requests(breaker, failures=20)
+    assert breaker.state == "open"
+
+
+def trial(breaker: Breaker, clock: Clock) -> Permit:
+    """Wait for the sleep window to pass and take the trial."""
+    clock.now_s += SLEEP_S + 0.001
+    permit = breaker.admit()
+    assert permit is not None
+    assert breaker.state == "half-open"
+    return permit
+
+
+def test_testTripCircuit(breaker: Breaker) -> None:
+    requests(breaker, failures=20)
+    assert breaker.state == "open"
+    assert breaker.admit() is None
+
+
+def test_testTripCircuitOnFailuresAboveThreshold(breaker: Breaker) -> None:
+    requests(breaker, successes=10, failures=10)
+    assert breaker.state == "open"
+
+
+def test_testCircuitDoesNotTripOnFailuresBelowThreshold(breaker: Breaker) -> None:
+    requests(breaker, successes=11, failures=9)
+    assert (breaker.state, breaker.error_percentage) == ("closed", 45)
+
+
+def test_testLowVolumeDoesNotTripCircuit(breaker: Breaker) -> None:
+    requests(breaker, failures=19)
+    assert (breaker.state, breaker.error_percentage) == ("closed", 100)
+    requests(breaker, failures=1)
+    assert breaker.state == "open"
+
+
+def test_the_outcome_that_fills_the_volume_trips_even_when_it_is_a_success(breaker: Breaker) -> None:
+    requests(breaker, failures=19)
+    requests(breaker, successes=1)
+    assert breaker.state == "open"
+
+
+def test_the_percentage_is_rounded_down(clock: Clock) -> None:
+    breaker = Breaker("orders", BreakerSettings(request_volume=10_000), clock)
+    requests(breaker, successes=5001, failures=4999)
+    assert (breaker.state, breaker.error_percentage) == ("closed", 49)
+    breaker = Breaker("orders", BreakerSettings(request_volume=100, error_percentage=29), clock)
+    requests(breaker, successes=71, failures=29)
+    assert breaker.state == "open", "29 of 100 are 29 percent, though 29 / 100 * 100 is less in floating point"
+
+
+def test_outcomes_older_than_the_window_do_not_count(breaker: Breaker, clock: Clock) -> None:
+    requests(breaker, failures=19)
+    clock.now_s += 10
+    requests(breaker, failures=1)
+    assert (breaker.state, breaker.request_count) == ("closed", 1)
+
+
+def test_testSingleTestOnOpenCircuitAfterTimeWindow(breaker: Breaker, clock: Clock) -> None:
+    trip(breaker)
+    clock.now_s += SLEEP_S
+    assert breaker.admit() is None, "exactly the sleep window is not yet more than it"
+    clock.now_s += 0.001
+    assert breaker.admit() is not None
+    assert [breaker.admit() for _ in range(10)] == [None] * 10
+    clock.now_s += 100
+    assert breaker.admit() is None, "the trial is still under way"
+
+
+def test_testCircuitClosedAfterSuccess(breaker: Breaker, clock: Clock) -> None:
+    trip(breaker)
+    breaker.record(trial(breaker, clock), Verdict.SUCCESS)
+    assert breaker.state == "closed"
+    assert (breaker.request_count, breaker.error_count, breaker.error_percentage) == (0, 0, 0)
+    requests(breaker, failures=19)
+    assert breaker.state == "closed", "the failures from before are forgotten"
+
+
+def test_testMultipleTimeWindowRetriesBeforeClosingCircuit(breaker: Breaker, clock: Clock) -> None:
+    trip(breaker)
+    for _ in range(3):
+        breaker.record(trial(breaker, clock), Verdict.FAILURE)
+        assert breaker.retry_after_s == SLEEP_S, "a failed trial starts a full new sleep window"
+        assert breaker.admit() is None
+    breaker.record(trial(breaker, clock), Verdict.SUCCESS)
+    assert breaker.state == "closed"
+
+
+def test_testUnsubscriptionDoesNotLeaveCircuitStuckHalfOpen(breaker: Breaker, clock: Clock) -> None:
+    trip(breaker)
+    breaker.record(trial(breaker, clock), Verdict.CANCELLED)
+    assert breaker.state == "open"
+    clock.now_s += SLEEP_S
+    assert breaker.admit() is None
+    clock.now_s += 0.001
+    assert breaker.admit() is not None
+
+
+def test_200_neighbours_refused_during_the_trial_do_not_keep_it_from_closing(breaker: Breaker, clock: Clock) -> None:
+    """Netflix/Hystrix#1781: there, the end of a short-circuited neighbour reopened the circuit."""
+    late = [breaker.admit() for _ in range(200)]
+    trip(breaker)
+    permit = trial(breaker, clock)
+    for n, neighbour in enumerate(late):
+        assert breaker.admit() is None
+        assert neighbour is not None
+        breaker.record(neighbour, list(Verdict)[n % 3])
+        assert breaker.state == "half-open"
+    breaker.record(permit, Verdict.SUCCESS)
+    assert breaker.state == "closed"
+
+
+def test_a_late_success_does_not_close_an_open_circuit(breaker: Breaker) -> None:
+    late = breaker.admit()
+    assert late is not None
+    trip(breaker)
+    breaker.record(late, Verdict.SUCCESS)
+    assert breaker.state == "open"
+    assert breaker.request_count == 21, "operators see it nevertheless"
+
+
+def test_late_failures_neither_prolong_the_sleep_nor_trip_a_circuit_that_closed_since(
+    breaker: Breaker, clock: Clock
+) -> None:
+    late = [permit for permit in (breaker.admit() for _ in range(60)) if permit is not None]
+    trip(breaker)
+    clock.now_s += 4
+    breaker.record(late.pop(), Verdict.FAILURE)
+    assert breaker.retry_after_s == pytest.approx(1)
+    clock.now_s -= 4
+    breaker.record(trial(breaker, clock), Verdict.SUCCESS)
+    for permit in late:
+        breaker.record(permit, Verdict.FAILURE)
+    assert (breaker.state, breaker.request_count) == ("closed", 0)
+
+
+def test_the_verdict_of_an_earlier_trial_says_nothing_about_the_present_one(breaker: Breaker, clock: Clock) -> None:
+    trip(breaker)
+    first = trial(breaker, clock)
+    breaker.record(first, Verdict.CANCELLED)
+    trial(breaker, clock)
+    breaker.record(first, Verdict.SUCCESS)
+    assert breaker.state == "half-open"
+
+
+def test_a_trial_refused_by_a_concurrency_limit_reopens(breaker: Breaker, clock: Clock) -> None:
+    trip(breaker)
+    breaker.record(trial(breaker, clock), Verdict.FAILURE)
+    assert (breaker.state, breaker.error_count) == ("open", 21)
+
+
+def test_cancelled_requests_count_for_nothing(breaker: Breaker) -> None:
+    for _ in range(100):
+        assert request(breaker, Verdict.CANCELLED)
+    requests(breaker, failures=19)
+    assert request(breaker, Verdict.CANCELLED)
+    assert (breaker.state, breaker.request_count, breaker.error_count) == ("closed", 19, 19)
+
+
+def test_a_disabled_breaker_admits_everything_and_still_counts(clock: Clock) -> None:
+    breaker = Breaker("orders", replace(BreakerSettings(), enabled=False), clock)
+    requests(breaker, failures=100)
+    assert (breaker.state, breaker.request_count, breaker.error_percentage) == ("closed", 100, 100)
+
+
+def test_retry_after_is_the_rest_of_the_sleep_window(breaker: Breaker, clock: Clock) -> None:
+    assert breaker.retry_after_s == 0
+    trip(breaker)
+    assert breaker.retry_after_s == 5
+    clock.now_s += 3.5
+    assert breaker.retry_after_s == 1.5
+    clock.now_s += 100
+    assert breaker.retry_after_s == 0
+    assert breaker.admit() is not None
+    assert breaker.retry_after_s == 0
+
+
+def test_listeners_hear_every_change_once_and_pybreaker_holds_the_state(clock: Clock) -> None:
+    changes = Changes()
+    breaker = Breaker("orders", BreakerSettings(), clock, [changes])
+    trip(breaker)
+    breaker.record(trial(breaker, clock), Verdict.FAILURE)
+    breaker.record(trial(breaker, clock), Verdict.SUCCESS)
+    assert changes.heard == [
+        ("closed", "open"),
+        ("open", "half-open"),
+        ("half-open", "open"),
+        ("open", "half-open"),
+        ("half-open", "closed"),
+    ]
+    assert changes.bus is not None
+    assert (changes.bus.name, changes.bus.current_state) == ("orders", "closed")
+
+
+def test_a_listener_that_raises_is_logged_and_changes_nothing(clock: Clock) -> None:
+    class Broken(CircuitBreakerListener):
+        def state_change(self, cb: object, old_state: object, new_state: object) -> None:
+            raise ZeroDivisionError
+
+    changes = Changes()
+    breaker = Breaker("orders", BreakerSettings(), clock, [Broken(), changes])
+    with capture_logs() as logs:
+        trip(breaker)
+        breaker.record(trial(breaker, clock), Verdict.SUCCESS)
+    assert breaker.state == "closed"
+    assert [new for _, new in changes.heard] == ["open", "half-open", "closed"]
+    assert changes.bus is not None
+    assert changes.bus.current_state == "closed"
+    assert [(log["event"], log["service"], log["state"], log["log_level"]) for log in logs] == [
+        ("breaker listener failed", "orders", state, "error") for state in ("open", "half-open", "closed")
+    ]
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """Any interleaving of requests: never more than one trial, and only the trial leaves half-open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        changes = Changes()
+        self.changes = changes.heard
+        self.breaker = Breaker(
+            "orders", BreakerSettings(request_volume=3, sleep_window_s=SLEEP_S), self.clock, [changes]
+        )
+        self.under_way: list[Permit] = []
+        self.trial: Permit | None = None
+        self.opened_s = 0.0
+
+    @rule()
+    def admit(self) -> None:
+        before = self.breaker.state
+        permit = self.breaker.admit()
+        due = before == "open" and self.clock.now_s > self.opened_s + SLEEP_S
+        assert (permit is not None) == (before == "closed" or due)
+        if permit is None:
+            return
+        if due:
+            self.trial = permit
+        else:
+            self.under_way.append(permit)
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data(), verdict=st.sampled_from(Verdict))
+    def end(self, data: st.DataObject, verdict: Verdict) -> None:
+        permit = self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1)))
+        before = self.breaker.state
+        self.breaker.record(permit, verdict)
+        if before == "closed" and self.breaker.state == "open":
+            self.opened_s = self.clock.now_s
+        else:
+            assert self.breaker.state == before
+
+    @precondition(lambda self: self.trial is not None)
+    @rule(verdict=st.sampled_from(Verdict))
+    def end_trial(self, verdict: Verdict) -> None:
+        assert self.trial is not None
+        self.breaker.record(self.trial, verdict)
+        self.trial = None
+        assert self.breaker.state == ("closed" if verdict is Verdict.SUCCESS else "open")
+        if self.breaker.state == "open":
+            self.opened_s = self.clock.now_s
+
+    @rule(seconds=st.sampled_from([0.5, SLEEP_S, SLEEP_S + 0.001, 30.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.now_s += seconds
+
+    @invariant()
+    def half_open_means_one_trial_under_way(self) -> None:
+        assert (self.breaker.state == "half-open") == (self.trial is not None)
+
+    @invariant()
+    def the_bus_tells_the_same_story(self) -> None:
+        assert self.breaker.state == (self.changes[-1][1] if self.changes else "closed")
+        assert all(before[1] == after[0] for before, after in zip(self.changes, self.changes[1:], strict=False))
+
+
+TestBreakerMachine = BreakerMachine.TestCase
+TestBreakerMachine.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
