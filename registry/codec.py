@@ -142,7 +142,7 @@ def _port(raw: object, default: int) -> int:
 def _integer(raw: object) -> int:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise TypeError(f"{type(raw).__name__} where a number is meant")
-    if isinstance(raw, float) and not raw.is_integer():  # 1e999 is infinity here
+    if isinstance(raw, float) and not raw.is_integer():
         raise ValueError(f"{raw} is no whole number")
     return int(raw)
 

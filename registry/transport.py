@@ -100,11 +100,18 @@ class EurekaTransport:
     where credentials are given per host.
     """
 
-    def __init__(self, urls: Sequence[str], *, max_body_bytes: int = _MAX_BODY_BYTES) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        read_timeout_s: float = _READ_TIMEOUT_S,
+        max_body_bytes: int = _MAX_BODY_BYTES,
+    ) -> None:
         """Raises ValueError, without credentials in it, for an unusable URL or when there is none."""
         if not urls:
             raise ValueError("no Eureka URL given")
         self._servers = tuple(_Server.parse(url) for url in urls)
+        self._read_timeout_s = read_timeout_s
         self._max_body_bytes = max_body_bytes
         self._last_good = 0
         self._session: aiohttp.ClientSession | None = None
@@ -173,7 +180,7 @@ class EurekaTransport:
             self._session = aiohttp.ClientSession(
                 headers=_HEADERS,
                 timeout=aiohttp.ClientTimeout(
-                    total=_TOTAL_TIMEOUT_S, sock_connect=_CONNECT_TIMEOUT_S, sock_read=_READ_TIMEOUT_S
+                    total=_TOTAL_TIMEOUT_S, sock_connect=_CONNECT_TIMEOUT_S, sock_read=self._read_timeout_s
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),
             )

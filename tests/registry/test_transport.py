@@ -1,0 +1,233 @@
+import asyncio
+import base64
+import gzip
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from aiohttp import web
+
+from registry.transport import EurekaTransport, EurekaUnavailable, masked
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Serve = Callable[[Handler], Awaitable[str]]
+ServeBytes = Callable[[bytes], Awaitable[str]]
+Open = Callable[..., EurekaTransport]
+
+REFUSING = "http://127.0.0.1:1/eureka/"  # nobody listens on tcpmux
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Open]:
+    opened: list[EurekaTransport] = []
+
+    def make(*urls: str, **options: float) -> EurekaTransport:
+        opened.append(EurekaTransport(urls, **options))  # type: ignore[arg-type] # one int, one float
+        return opened[-1]
+
+    yield make
+    for transport in opened:
+        await transport.close()
+
+
+class Answers:
+    """A handler that always says the same and remembers what it was asked."""
+
+    def __init__(self, status: int = 200, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        self.asked: list[web.Request] = []
+        self._status, self._body, self._headers = status, body, headers
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        self.asked.append(request)
+        return web.Response(status=self._status, body=self._body, headers=self._headers)
+
+
+async def hang(_: web.Request) -> web.Response:
+    await asyncio.Event().wait()
+    return web.Response()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://eureka:8761/eureka/", "http://eureka:8761/eureka/"),
+        ("http://user:secret@host/eureka/", "http://***@host/eureka/"),
+        ("http://user@host/eureka/", "http://***@host/eureka/"),
+        ("http://user:se/cr:e@t@host/eureka/", "http://***@host/eureka/"),
+        ("http://user:se://cret@host/", "http://***@host/"),
+        ("user:secret@host", "***@host"),
+        ("HTTP://user:se\ncret@host/", "HTTP://***@host/"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_masking_hides_everything_up_to_the_last_at_sign(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://x9:x9@host/eureka/",
+        "x9:x9@host",
+        "http://x9:x9/x9@host/eureka/",
+        "http://x9:x9@/eureka/",
+        "http://x9:x9@host:port/eureka/",
+        "http://x9:x9@host/eureka/?zone=a",
+        "http://x9:x9@[::1/eureka/",
+    ],
+)
+def test_an_unusable_url_is_refused_without_quoting_its_credentials(url: str) -> None:
+    with pytest.raises(ValueError, match="allowed: http") as raised:
+        EurekaTransport([url])
+    assert "x9" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_transport_without_servers_is_refused() -> None:
+    with pytest.raises(ValueError, match="no Eureka URL"):
+        EurekaTransport([])
+
+
+async def test_credentials_travel_percent_decoded_as_basic_and_are_shown_nowhere(serve: Serve, connect: Open) -> None:
+    server = Answers(401)
+    url = (await serve(server)).replace("http://", "http://us%40er:canary%2F%C3%A9@")
+    transport = connect(url)
+    with pytest.raises(EurekaUnavailable) as raised:
+        await transport.request("GET", "apps/")
+    sent = server.asked[0].headers["Authorization"]
+    assert sent == "Basic " + base64.b64encode("us@er:canary/é".encode()).decode()
+    everything = "".join(traceback.format_exception(raised.value))
+    everything += repr(raised.value) + repr(raised.value.__context__) + repr(transport) + str(transport.servers)
+    everything += repr(transport._servers)
+    assert "canary" not in everything
+    assert sent.removeprefix("Basic ") not in everything
+    assert "***@127.0.0.1" in raised.value.detail
+    assert "HTTP 401" in raised.value.detail
+
+
+async def test_without_credentials_no_authorization_is_sent(serve: Serve, connect: Open) -> None:
+    server = Answers()
+    await connect(await serve(server)).request("GET", "apps/")
+    assert "Authorization" not in server.asked[0].headers
+
+
+async def test_requests_say_who_we_are_and_what_we_read(serve: Serve, connect: Open) -> None:
+    server = Answers()
+    transport = connect(await serve(server))
+    await transport.request("GET", "apps/")
+    await transport.request("POST", "apps/A", content=b"{}")
+    read, written = (request.headers for request in server.asked)
+    assert read["Accept"] == "application/json"
+    assert read["Accept-Encoding"] == "gzip"
+    assert read["DiscoveryIdentity-Name"] == "DefaultClient"
+    assert "Content-Type" not in read
+    assert written["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("ending", ["", "/", "//"])
+async def test_base_and_path_are_joined_by_one_slash(ending: str, serve: Serve, connect: Open) -> None:
+    server = Answers()
+    url = (await serve(server)).removesuffix("/") + ending
+    await connect(url).request("GET", "apps/A/host%3Aa%3A80?status=UP")
+    assert server.asked[0].raw_path == "/eureka/apps/A/host%3Aa%3A80?status=UP"
+
+
+async def test_a_gzipped_body_is_decoded(serve: Serve, connect: Open) -> None:
+    packed = Answers(body=gzip.compress(b"hello"), headers={"Content-Encoding": "gzip"})
+    assert (await connect(await serve(packed)).request("GET", "apps/")).body == b"hello"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404, 429, 500, 503])
+async def test_any_status_that_was_not_asked_for_moves_on_to_the_next_server(
+    status: int, serve: Serve, connect: Open
+) -> None:
+    good = Answers(body=b"good")
+    good_url = await serve(good)
+    bad = Answers(status, b"never read", headers={"Location": good_url + "redirected"})
+    reply = await connect(await serve(bad), good_url).request("GET", "apps/")
+    assert (reply.status, reply.body) == (200, b"good")
+    assert [request.path for request in good.asked] == ["/eureka/apps/"]
+    assert len(bad.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n\r\nnotgzip",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 3\r\n\r\nabc",
+    ],
+)
+async def test_garbage_moves_on_to_the_next_server(
+    answer: bytes, serve: Serve, serve_bytes: ServeBytes, connect: Open
+) -> None:
+    transport = connect(await serve_bytes(answer), await serve(Answers(body=b"good")))
+    assert (await transport.request("GET", "apps/")).body == b"good"
+
+
+async def test_a_server_that_hangs_or_refuses_is_passed_over(serve: Serve, connect: Open) -> None:
+    transport = connect(await serve(hang), REFUSING, await serve(Answers(body=b"good")), read_timeout_s=0.05)
+    assert (await transport.request("GET", "apps/")).body == b"good"
+
+
+async def test_the_last_good_server_is_asked_first(serve: Serve, connect: Open) -> None:
+    bad, good = Answers(503), Answers()
+    transport = connect(await serve(bad), await serve(good))
+    await transport.request("GET", "apps/")
+    await transport.request("GET", "apps/")
+    assert (len(bad.asked), len(good.asked)) == (1, 2)
+
+
+async def test_when_all_fail_each_was_asked_once_and_each_reason_is_given(serve: Serve, connect: Open) -> None:
+    first, second = Answers(500), Answers(503)
+    transport = connect(await serve(first), REFUSING, await serve(second), await serve(hang), read_timeout_s=0.05)
+    with pytest.raises(EurekaUnavailable) as raised:
+        await transport.request("PUT", "apps/A/a")
+    assert (len(first.asked), len(second.asked)) == (1, 1)
+    one, two, three, four = raised.value.detail.split("; ")
+    assert one.endswith(": HTTP 500")
+    assert "cannot connect to 127.0.0.1:1" in two
+    assert three.endswith(": HTTP 503")
+    assert four.endswith(": timed out")
+
+
+async def test_an_accepted_status_is_an_answer_and_its_body_is_dropped(serve: Serve, connect: Open) -> None:
+    missing = Answers(404, b'{"error":"not for us"}')
+    transport = connect(await serve(missing), await serve(Answers()))
+    reply = await transport.request("PUT", "apps/A/a", accept=(404,))
+    assert (reply.status, reply.body) == (404, b"")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_body_over_the_limit_is_refused_after_decoding(packed: bool, serve: Serve, connect: Open) -> None:
+    body = b"x" * 1001
+    huge = Answers(body=gzip.compress(body), headers={"Content-Encoding": "gzip"}) if packed else Answers(body=body)
+    fits = connect(await serve(huge), max_body_bytes=1001)
+    assert (await fits.request("GET", "apps/")).body == body
+    transport = connect(await serve(huge), max_body_bytes=1000)
+    with pytest.raises(EurekaUnavailable, match="larger than 1000 bytes"):
+        await transport.request("GET", "apps/")
+
+
+async def test_cookies_are_not_kept(serve: Serve, connect: Open) -> None:
+    server = Answers(headers={"Set-Cookie": "JSESSIONID=1"})
+    transport = connect((await serve(server)).replace("127.0.0.1", "localhost"))
+    await transport.request("GET", "apps/")
+    await transport.request("GET", "apps/")
+    assert "Cookie" not in server.asked[1].headers
+
+
+async def test_a_closed_transport_can_be_closed_again_and_used_again(serve: Serve, connect: Open) -> None:
+    transport = connect(await serve(Answers(body=b"hello")))
+    await transport.close()
+    await transport.request("GET", "apps/")
+    await transport.close()
+    await transport.close()
+    assert (await transport.request("GET", "apps/")).body == b"hello"
+
+
+def test_a_transport_can_be_made_before_there_is_a_loop_and_knows_ipv6() -> None:
+    transport = EurekaTransport(["https://user:canary@[::1]:8761/eureka"])
+    assert transport.servers == ("https://***@[::1]:8761/eureka",)
