@@ -1,11 +1,10 @@
 """The composition root: builds the parts of one sidecar, runs them, and takes them down in order."""
 
 import asyncio
-import errno
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 import uvloop
@@ -35,6 +34,7 @@ from prana.resilience.bulkhead import Bulkhead
 from prana.service import Service
 from prana.services import Services
 from prana.signals import Stop
+from prana.startup import listening
 from prana.views import Views, app_status
 from prana.wire.client import AttemptTimes, Client
 from prana.wire.pool import Pool
@@ -48,14 +48,6 @@ from registry.transport import EurekaTransport
 from registry.writes import EurekaWrites
 
 _log = structlog.get_logger()
-_T = TypeVar("_T")
-
-
-class PortTaken(Exception):
-    """A listening address that cannot be had; `flag` changes it."""
-
-    def __init__(self, address: str, flag: str, reason: str) -> None:
-        super().__init__(f"cannot listen on {address}: {reason}; choose another with {flag}")
 
 
 class Sidecar:
@@ -143,14 +135,15 @@ class Sidecar:
     def _wait_s(self, service: str) -> float:
         return self.settings.policy_for(service).timeout
 
-    async def start(self) -> None:
-        """Open the ports. Raises PortTaken; nothing is left open then."""
+    async def start(self, *, listen_flag: str = "--listen", admin_flag: str = "--admin-listen") -> None:
+        """Open the ports. Raises StartupError, which names the flag that changes the address; nothing is left open
+        then."""
         try:
             for address in self.settings.proxy.listen:
-                await _listening(self._server.listen(address), str(address), "--listen")
+                await listening(self._server.listen(address), str(address), listen_flag)
             where = self.settings.admin.listen
             opening = admin.server.serve(self._views, self.metrics, where.host, where.port, self.settings.admin.token)
-            self._admin = await _listening(opening, str(where), "--admin-listen")
+            self._admin = await listening(opening, str(where), admin_flag)
         except BaseException:
             await self._server.close(0)
             raise
@@ -267,16 +260,8 @@ def _probe(app: App) -> Probe:
     return TcpProbe("localhost", app.port, app.health.timeout)
 
 
-async def _listening(opening: Awaitable[_T], address: str, flag: str) -> _T:
-    try:
-        return await opening
-    except OSError as error:
-        reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        raise PortTaken(address, flag, reason) from None
-
-
 def run(settings: Settings) -> int:
-    """`prana run`: until a signal says otherwise. Returns the exit code; raises PortTaken."""
+    """`prana run`: until a signal says otherwise. Returns the exit code; raises StartupError."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(settings))
 

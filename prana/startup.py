@@ -2,6 +2,10 @@
 
 import errno
 import os
+from collections.abc import Awaitable
+from typing import TypeVar
+
+_Opened = TypeVar("_Opened")
 
 
 class StartupError(Exception):
@@ -23,3 +27,11 @@ def cannot_listen(address: str, flag: str, error: OSError) -> StartupError:
             # The text of asyncio's own OSError repeats the address; the plain one does not.
             reason = os.strerror(code) if code else str(error)
             return StartupError(f"cannot listen on {address}: {reason}; choose another with {flag}")
+
+
+async def listening(opening: Awaitable[_Opened], address: str, flag: str) -> _Opened:
+    """What `opening` gives; its OSError becomes the StartupError of `cannot_listen`."""
+    try:
+        return await opening
+    except OSError as error:
+        raise cannot_listen(address, flag, error) from None
