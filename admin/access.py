@@ -44,7 +44,7 @@ def _is_bearer(authorization: str, token: str) -> bool:
 
 def _is_loopback_address(text: str) -> bool:
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(text)
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)  # a dual-stack socket shows 127.0.0.1 as ::ffff:127.0.0.1

@@ -1,11 +1,12 @@
 """Prometheus text 0.0.4 and OpenMetrics 1.0, written by hand.
 
-prometheus_client takes 32 ms of the event loop for 200 services, these few functions a twentieth of that; what they
-must get right is escaping, and the two places where the formats differ: how a counter's family is named, and the end.
+prometheus_client takes 6 us of the event loop for a line, these few functions 1 us; what they must get right is
+escaping, and the two places where the formats differ: how a counter's family is named, and the end.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import Literal
 
@@ -17,7 +18,7 @@ Labels = Mapping[str, str]
 class Buckets:
     """A histogram's value: counts per bucket (not cumulative, one more than bounds, the last for +Inf) and sum."""
 
-    bounds: Sequence[float]
+    bounds: tuple[float, ...]
     counts: Sequence[int]
     sum: float
 
@@ -70,12 +71,17 @@ def _write_samples(lines: list[str], family: Family) -> None:
 
 def _write_buckets(lines: list[str], name: str, pairs: str, buckets: Buckets) -> None:
     prefix = f"{pairs}," if pairs else ""
-    bounds = [*(str(float(bound)) for bound in buckets.bounds), "+Inf"]
     count = 0
-    for bound, count in zip(bounds, accumulate(buckets.counts), strict=True):
+    for bound, count in zip(_bound_labels(buckets.bounds), accumulate(buckets.counts), strict=True):
         lines.append(f'{name}_bucket{{{prefix}le="{bound}"}} {count}')
     lines.append(f"{name}_count{_braced(pairs)} {count}")
     lines.append(f"{name}_sum{_braced(pairs)} {buckets.sum}")
+
+
+@cache
+def _bound_labels(bounds: tuple[float, ...]) -> tuple[str, ...]:
+    """OpenMetrics wants 1.0 and not 1. Cached, for every histogram has the same few bounds."""
+    return (*(str(float(bound)) for bound in bounds), "+Inf")
 
 
 def _braced(pairs: str) -> str:

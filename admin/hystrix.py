@@ -6,15 +6,15 @@ constants for what a proxy does not have.
 """
 
 from admin.latency import PERCENTILES, LatencySummary
-from admin.metrics import EVENT_WINDOW_S, Event, exceptions_thrown
-from admin.views import BreakerView, ServiceView
+from admin.metrics import Event, exceptions_thrown
+from admin.views import ServiceView
 
 _GROUP = "prana"
 _PERCENTILE_KEYS = {percentile: f"{percentile:g}" for percentile in PERCENTILES}
 
 
 def command(service: ServiceView, now_epoch_ms: int) -> dict[str, object]:
-    """One HystrixCommand. Times are milliseconds; counts are those of the breaker's or the 10 s event window."""
+    """One HystrixCommand. Times are milliseconds; health counts cover the breaker's window, events the last 10 s."""
     breaker = service.breaker
     events = service.metrics.recent_events()
     return {
@@ -24,7 +24,9 @@ def command(service: ServiceView, now_epoch_ms: int) -> dict[str, object]:
         "currentTime": now_epoch_ms,
         # Hystrix's isOpen() is true during the trial too.
         "isCircuitBreakerOpen": breaker.enabled and breaker.state != "closed",
-        **_health_counts(breaker, events),
+        "errorPercentage": breaker.error_percentage,
+        "errorCount": breaker.error_count,
+        "requestCount": breaker.request_count,
         **_rolling_counts(events),
         "currentConcurrentExecutionCount": service.in_flight,
         "rollingMaxConcurrentExecutionCount": service.max_in_flight_seen,
@@ -34,17 +36,6 @@ def command(service: ServiceView, now_epoch_ms: int) -> dict[str, object]:
         "reportingHosts": 1,
         "threadPool": _GROUP,
     }
-
-
-def _health_counts(breaker: BreakerView, events: list[int]) -> dict[str, object]:
-    """Hystrix counts health whether or not the breaker is enabled; ours does not, so the events step in."""
-    if breaker.enabled:
-        errors, requests, percentage = breaker.error_count, breaker.request_count, breaker.error_percentage
-    else:
-        errors = events[Event.FAILURE] + events[Event.TIMEOUT] + events[Event.SEMAPHORE_REJECTED]
-        requests = errors + events[Event.SUCCESS]
-        percentage = errors * 100 // requests if requests else 0
-    return {"errorPercentage": percentage, "errorCount": errors, "requestCount": requests}
 
 
 def _rolling_counts(events: list[int]) -> dict[str, object]:
@@ -76,8 +67,6 @@ def _latency(name: str, summary: LatencySummary) -> dict[str, object]:
 def _properties(service: ServiceView) -> dict[str, object]:
     breaker = service.breaker
     timeout_ms = int(service.timeout_s * 1000)
-    # The window that requestCount is summed over: dashboards divide by it.
-    window_s = breaker.window_s if breaker.enabled else EVENT_WINDOW_S
     properties: dict[str, object] = {
         "circuitBreakerRequestVolumeThreshold": breaker.request_volume_threshold,
         "circuitBreakerSleepWindowInMilliseconds": int(breaker.sleep_window_s * 1000),
@@ -93,7 +82,8 @@ def _properties(service: ServiceView) -> dict[str, object]:
         "executionIsolationSemaphoreMaxConcurrentRequests": service.max_concurrent,
         # A fallback keeps the permit of its request, so both have the same limit.
         "fallbackIsolationSemaphoreMaxConcurrentRequests": service.max_concurrent,
-        "metricsRollingStatisticalWindowInMilliseconds": int(window_s * 1000),
+        # The window that requestCount is summed over: dashboards divide by it.
+        "metricsRollingStatisticalWindowInMilliseconds": int(breaker.window_s * 1000),
         "requestCacheEnabled": False,
         "requestLogEnabled": False,
     }

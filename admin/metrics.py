@@ -16,7 +16,7 @@ from loadbalancer.window import RollingWindow
 OTHER = "other"
 """The series of requests for names nobody knows: callers cannot make series by making names up."""
 
-EVENT_WINDOW_S = 10.0
+_EVENT_WINDOW_S = 10.0  # metrics.rollingStats.timeInMilliseconds
 _EVENT_BUCKETS = 10
 _MAX_SERIES = 1000  # registry content is not trusted either: names beyond these also go to OTHER
 
@@ -90,7 +90,7 @@ class ServiceMetrics:
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         self.name = name
-        self._window = RollingWindow(len(Event), EVENT_WINDOW_S, _EVENT_BUCKETS, clock)
+        self._window = RollingWindow(len(Event), _EVENT_WINDOW_S, _EVENT_BUCKETS, clock)
         self._requests = [0] * (len(METHOD_CLASSES) * len(STATUS_CLASSES) * len(RequestOutcome))
         self.requests_failed = 0
         self.in_flight = 0
@@ -160,7 +160,7 @@ class ServiceMetrics:
         self.total_latency.rotate()
 
     def recent_events(self) -> list[int]:
-        """Counts of the last EVENT_WINDOW_S, by Event."""
+        """Counts of the last 10 s, by Event."""
         return self._window.totals()
 
     def requests(self) -> Iterator[RequestCount]:

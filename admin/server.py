@@ -64,11 +64,7 @@ async def serve(sources: Sources, metrics: ProxyMetrics, host: str, port: int, t
     def accept() -> asyncio.Protocol:
         return _Refusal() if len(handlers.connections) >= _MAX_CONNECTIONS else _Connection(handlers, loop)
 
-    try:
-        return AdminServer(runner, await loop.create_server(accept, host, port))
-    except OSError:
-        await runner.cleanup()
-        raise
+    return AdminServer(runner, await loop.create_server(accept, host, port))
 
 
 class _Refusal(asyncio.Protocol):

@@ -32,6 +32,8 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class BreakerView:
+    """A circuit breaker; the counts go on when it is not enabled, as in Hystrix."""
+
     enabled: bool
     state: CircuitState
     error_percentage: int  # 0 .. 100 over the window, cut off, as in Hystrix HealthCounts
@@ -54,7 +56,7 @@ class ServiceView:
     nodes: Sequence[NodeView]
     in_flight: int  # bulkhead permits in use
     max_concurrent: int
-    max_in_flight_seen: int
+    max_in_flight_seen: int  # in the last 10 s
     timeout_s: float
     retry_budget_balance: float  # retries the budget would grant now
     metrics: ServiceMetrics
@@ -107,14 +109,14 @@ class InfoView:
     event_loop: str
     http_parser: str
     started_epoch_s: float
-    instance: Mapping[str, object] | None  # Eureka's JSON of the instance as registered
+    instance: Mapping[str, object] | None  # as registered; None when it is not
 
 
 class Sources(Protocol):
     """Where the admin pages read. Every call returns the state of this moment and must not block."""
 
     def services(self) -> Sequence[ServiceView]:
-        """Services that have been called or configured, in the order of their names."""
+        """Services that have been called or configured."""
 
     def service(self, name: str) -> ServiceView | None:
         """One service, also if it has not been called yet; None for a name that nobody knows. Lower case."""

@@ -252,7 +252,7 @@ def test_any_label_value_and_help_survive_the_way_out_and_back(label: str, help_
 
 
 def test_a_histogram_without_labels_has_no_stray_comma() -> None:
-    text = prometheus_text([Family("prana_x", "histogram", "x", [({}, Buckets([1], [2, 3], 4.5))])])
+    text = prometheus_text([Family("prana_x", "histogram", "x", [({}, Buckets((1,), [2, 3], 4.5))])])
     assert text.splitlines()[2:] == [
         'prana_x_bucket{le="1.0"} 2',
         'prana_x_bucket{le="+Inf"} 5',

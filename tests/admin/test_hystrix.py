@@ -150,18 +150,6 @@ def test_health_counts_and_their_window_are_the_breakers(service: ServiceView, b
     assert document["propertyValue_metricsRollingStatisticalWindowInMilliseconds"] == 20_000
 
 
-def test_without_a_breaker_health_counts_come_from_the_events(service: ServiceView, breaker: BreakerView) -> None:
-    view = replace(service, breaker=replace(breaker, enabled=False, window_s=20.0))
-    assert (as_json(view)["errorPercentage"], as_json(view)["requestCount"]) == (0, 0)
-    for event in Event:  # SHORT_CIRCUITED, BAD_REQUEST, CANCELLED and the fallbacks are no health events
-        service.metrics.event(event)
-    for _ in range(3):
-        service.metrics.event(Event.SUCCESS)
-    document = as_json(view)
-    assert (document["errorPercentage"], document["errorCount"], document["requestCount"]) == (42, 3, 7)
-    assert document["propertyValue_metricsRollingStatisticalWindowInMilliseconds"] == 10_000
-
-
 def test_properties_are_those_in_force(service: ServiceView) -> None:
     document = as_json(service)
     assert document["name"] == "users"

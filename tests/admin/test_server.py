@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import uvloop
-from aiohttp import http_parser
+from aiohttp import http_parser, web
 
 from admin import server
 from admin.metrics import ProxyMetrics
@@ -300,6 +300,42 @@ def test_a_reader_that_never_reads_is_cut_off(
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         assert runner.run(stall()) < 8_000_000  # of about 10 MB
+
+
+class SlowlyReadTransport(asyncio.Transport):
+    """Has so many bytes unsent whenever it is asked."""
+
+    def __init__(self, unsent_bytes: list[int]) -> None:
+        super().__init__()
+        self._left = unsent_bytes
+        self.aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self._left.pop(0)
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.parametrize(
+    ("unsent_bytes", "aborted"),
+    [([0, 0, 0], False), ([300, 200, 100], False), ([300, 0, 300], False), ([0, 300, 300], True), ([300, 400], True)],
+)
+async def test_a_connection_is_cut_off_when_nothing_was_read_between_two_looks(
+    unsent_bytes: list[int], aborted: bool
+) -> None:
+    async def no_page(request: web.BaseRequest) -> web.StreamResponse:
+        raise NotImplementedError
+
+    connection = server._Connection(web.Server(no_page), asyncio.get_running_loop())
+    transport = SlowlyReadTransport(unsent_bytes)
+    connection._asyncio_transport = transport
+    while unsent_bytes:
+        assert not transport.aborted
+        connection._abort_if_stalled()
+        if not transport.aborted:
+            connection._check.cancel()
+    assert transport.aborted == aborted
 
 
 async def test_one_connection_too_many_is_closed_at_once(open_admin: Open, monkeypatch: pytest.MonkeyPatch) -> None:
