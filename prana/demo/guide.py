@@ -1,0 +1,86 @@
+"""What the demo prints: where everything is, and what to try."""
+
+from prana.config.settings import ServicePolicy
+from prana.config.units import format_duration
+from prana.demo.sample import HOST
+from prana.demo.scene import APP, LEASE_DURATION_S, RECOMMENDATIONS, USERS, Ports, settings
+from prana.demo.traffic import CALLS_PER_S
+
+
+def guide(ports: Ports) -> str:
+    """The whole text. Lines with four spaces in front are commands, complete as they stand, for sh, bash and zsh."""
+    registry, proxy, admin = (f"http://{HOST}:{port}" for port in (ports.registry, ports.proxy, ports.admin))
+    recommendations, users = f"{proxy}/{RECOMMENDATIONS}", f"{proxy}/{USERS}"
+    return f"""
+Prana demo: all of this runs on this machine, in this one process. Ctrl-C ends it.
+
+  registry   {registry}    an embedded Eureka server; its page is for a browser
+  sidecar    {proxy}    calls /<service>/<path> for the app beside it
+  admin      {admin}    health, metrics and services of the sidecar
+  {APP}   {_at(ports, APP)}    the app beside the sidecar, which registers it
+  {RECOMMENDATIONS}: rec-healthy on {ports.of("rec-healthy")}, rec-slow on {ports.of("rec-slow")} (300 to 500 ms),
+    rec-flaky on {ports.of("rec-flaky")} (answers for 20 s, then fails with 503 for 20 s, and so on)
+  {USERS}: user-1 on {ports.of("user-1")}, user-2 on {ports.of("user-2")}
+
+{_configured(settings(ports).policy_for(RECOMMENDATIONS))}
+Light traffic runs all the time: about {CALLS_PER_S[RECOMMENDATIONS]:g} calls a second to {RECOMMENDATIONS}
+and {CALLS_PER_S[USERS]:g} to {USERS}.
+
+Things to try in a second terminal
+----------------------------------
+Call a service through the sidecar. Any method and path will do; the instance says who it is:
+    curl -s {recommendations}/books
+    curl -s -d 'hello' {users}/greetings
+
+See in the headers which instance answered, after how many attempts and how long each took:
+    curl -s -i -H 'X-Prana-Explain: 1' {recommendations}/books
+
+Watch the nodes: load_ms keeps calls away from rec-slow, "ejected" is rec-flaky while it fails:
+    curl -s {admin}/services/{RECOMMENDATIONS} | python3 -m json.tool
+
+Callers notice nothing of rec-flaky, because their calls are retried elsewhere. The counters tell:
+    curl -s {admin}/prometheus | grep -E '^prana_(retries|ejections|fallbacks)_total'
+
+Break the whole service for 15 s, then watch one call a second. It gets the fallback, because of http_503
+until half of the calls in the last 10 s have failed, then because of circuit_open; after the outage
+one trial call closes the circuit again:
+    curl -s -X POST '{_at(ports, "rec-healthy")}/outage?for=15s'
+    for n in $(seq 25); do curl -s -i {recommendations}/books | grep -E '^(X-Prana-Fallback|[{{])'; sleep 1; done
+    curl -s {admin}/services
+
+Kill an instance without a word to the registry, as kill -9 would. Calls keep working at once; the
+registry drops the instance when its lease of {LEASE_DURATION_S} s has run out:
+    curl -s -X POST {_at(ports, "user-1")}/die
+    curl -s -i -H 'X-Prana-Explain: 1' {users}/ada
+    curl -s {admin}/services/{USERS} | python3 -m json.tool
+
+Make the app beside the sidecar unhealthy for 10 s. After two failed probes, 1 s apart, /health and
+the registry say DOWN, and later UP again:
+    curl -s -X POST '{_at(ports, APP)}/outage?for=10s'
+    sleep 3; curl -s -i {admin}/health
+    curl -s -H 'Accept: application/json' {ports.eureka_url}apps/{APP.upper()} | python3 -m json.tool
+
+Everything that is registered, as every Eureka client reads it:
+    curl -s -H 'Accept: application/json' {ports.eureka_url}apps | python3 -m json.tool
+
+The metrics, in three forms:
+    curl -s -H 'Accept: application/json' {admin}/metrics | python3 -m json.tool
+    curl -s -H 'Accept: text/plain' {admin}/metrics
+    curl -s -H 'Accept: application/openmetrics-text' {admin}/metrics
+"""
+
+
+def _at(ports: Ports, id: str) -> str:
+    return f"http://{HOST}:{ports.of(id)}"
+
+
+def _configured(policy: ServicePolicy) -> str:
+    breaker, eject = policy.breaker, policy.eject
+    return (
+        f"Configured for {RECOMMENDATIONS}: timeout {format_duration(policy.timeout)}, and a fallback without any\n"
+        "recommendations. All else are the defaults: the breaker opens for "
+        f"{format_duration(breaker.sleep_window)} when at least {breaker.request_volume} calls\n"
+        f"in {format_duration(breaker.window)} were made and {breaker.error_percentage} % of them failed; "
+        f"{eject.consecutive_failures} failures in a row eject a node; a GET is retried up to "
+        f"{policy.retry.max_retries} times."
+    )
