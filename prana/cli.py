@@ -55,10 +55,10 @@ def _usage_error(message: str) -> int:
 
 
 def _run(args: Namespace) -> int:
-    from prana import app, logs
-
     loaded = _load(args)
     _print_warnings(loaded)
+    from prana import app, logs
+
     log = loaded.settings.log
     logs.configure(log.level, log.format, sys.stderr)
     return app.run(loaded.settings)

@@ -26,8 +26,9 @@ _CAPACITY_BYTES = 1024 * 1024
 _FLUSH_TIMEOUT_S = 1.0
 
 # C0 and C1 controls, DEL, and the two separators that JavaScript and some terminals take for line ends.
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-_CONTROL |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+# JSON itself escapes only the first of these; the rest are escaped as it would.
+_CONTROL = {code: f"\\u{code:04x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+_CONTROL |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -173,7 +174,7 @@ def _text(value: object) -> str:
 
 
 def _json_line(_logger: object, _method: str, event: Event) -> bytes:
-    return msgspec.json.encode(event) + b"\n"
+    return _escaped(msgspec.json.encode(event).decode()).encode() + b"\n"
 
 
 def _console_line(_logger: object, _method: str, event: Event) -> bytes:

@@ -79,7 +79,7 @@ def _collide(one: Address, other: Address) -> bool:
 
 def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Finding]:
     base, longest = (*at, "eject", "base"), (*at, "eject", "max")
-    if policy.eject.base > policy.eject.max:
+    if policy.eject.base > policy.eject.max and (base in given or longest in given):
         message = (
             f"is {format_duration(policy.eject.base)}; allowed is up to eject.max ({format_duration(policy.eject.max)})"
         )

@@ -166,7 +166,7 @@ class Writer:
 
     def string(self, value: str) -> str:
         basic = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-        return self.style(basic, f'""{basic}""'.replace("\\n", "\n"))
+        return self.style(basic, f'"""\n{basic[1:-1]}"""', f'"""{basic[1:-1]}\\\n  """')
 
     def table(self, tree: dict[str, Any], path: tuple[str | int, ...]) -> None:
         tables = {

@@ -1,0 +1,189 @@
+"""The defaults are those of the documentation, and a service's policy is the defaults with its own parts."""
+
+from collections.abc import Callable
+from importlib import resources
+
+import pytest
+
+from prana.config import Loaded, load
+from prana.config.settings import AppHealth, Fallback, Policy, Settings
+from prana.config.show import effective
+
+Load = Callable[..., Loaded]
+
+# The documented table of defaults, but for [app], which has none for name and port, and what is not available yet.
+DOCUMENTED = """
+[eureka]
+urls = ["http://localhost:8761/eureka/"]
+register = true
+fetch = true
+renewal_interval = "30s"
+lease_duration = "90s"
+fetch_interval = "30s"
+[proxy]
+listen = ["127.0.0.1:8078"]
+default_service = ""
+max_connections = 10000
+[admin]
+listen = "0.0.0.0:8077"
+token = ""
+[shutdown]
+drain_delay = "10s"
+grace = "30s"
+[log]
+level = "info"
+format = "auto"
+access = "off"
+[defaults]
+timeout = "10s"
+attempt_timeout = "5s"
+connect_timeout = "1s"
+idle_timeout = "60s"
+max_concurrent = 512
+[defaults.balancer]
+rule = "p2c-ewma"
+[defaults.breaker]
+enabled = true
+window = "10s"
+request_volume = 20
+error_percentage = 50
+sleep_window = "5s"
+[defaults.eject]
+consecutive_failures = 7
+min_success_ratio = 0.8
+min_requests = 5
+window = "10s"
+base = "1s"
+max = "60s"
+max_ejected_percent = 50
+[defaults.retry]
+max_retries = 2
+budget_ratio = 0.2
+budget_floor_per_s = 10
+statuses = [502, 503, 504]
+replay_bytes = "64KiB"
+"""
+
+
+def test_every_default_is_the_documented_one(load_text: Load) -> None:
+    assert load_text(DOCUMENTED).settings == Settings() == load(None, {}).settings
+
+
+def test_the_table_of_defaults_leaves_no_available_key_out(load_text: Load) -> None:
+    loaded = load_text(DOCUMENTED)
+    assert [path for path, _, place in effective(loaded) if place == "default"] == []
+
+
+def test_the_app_has_the_documented_defaults(load_text: Load) -> None:
+    app = load_text("[app]\nname = 'orders'\nport = 5000").settings.app
+    assert app is not None
+    assert (app.hostname, app.ip, app.prefer_ip, app.instance_id, app.vip) == ("", "", False, "", "")
+    assert (app.secure_port, app.metadata, app.data_center) == (0, {}, "MyOwn")
+    assert (app.health_check_url, app.status_page_url, app.home_page_url) == ("", "", "")
+    assert app.health == AppHealth(
+        url="", interval=10.0, timeout=1.0, rise=1, fall=3, statuses=frozenset(range(200, 300))
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "registers"),
+    [
+        ("", False),
+        ("[app]\nname = 'a'\nport = 1", True),
+        ("[app]\nport = 1\n[eureka]\nurls = []", False),
+        ("[app]\nport = 1\n[eureka]\nregister = false", False),
+    ],
+)
+def test_an_app_is_registered_unless_nothing_asks_for_it(text: str, registers: bool, load_text: Load) -> None:
+    assert load_text(text).settings.registers is registers
+
+
+def test_a_service_overrides_any_part_and_inherits_the_rest(load_text: Load) -> None:
+    text = """
+    defaults.timeout = "3s"
+    defaults.retry.max_retries = 1
+    [services.Orders]
+    retry.budget_ratio = 0.5
+    breaker.enabled = false
+    """
+    settings = load_text(text).settings
+    policy = settings.policy_for("ORDERS")
+    assert policy is settings.services["orders"]
+    assert (policy.timeout, policy.attempt_timeout) == (3.0, 5.0)
+    assert (policy.retry.max_retries, policy.retry.budget_ratio) == (1, 0.5)
+    assert (policy.breaker.enabled, policy.breaker.request_volume) == (False, 20)
+
+
+def test_a_service_without_a_table_has_the_defaults(load_text: Load) -> None:
+    settings = load_text("defaults.timeout = '3s'\n[services.a]\ntimeout = '1s'").settings
+    policy = settings.policy_for("other")
+    assert {name: getattr(policy, name) for name in Policy.__struct_fields__} == {
+        name: getattr(settings.defaults, name) for name in Policy.__struct_fields__
+    }
+    assert (policy.instances, policy.fallback) == ((), None)
+
+
+def test_a_fallback_has_its_content_and_the_type_that_fits() -> None:
+    assert (Fallback(json={"a": []}).content, Fallback(json={}).media_type) == (b'{"a":[]}', "application/json")
+    assert (Fallback(json=None).content, Fallback(body="").content) == (b"null", b"")
+    assert Fallback(body="é").content == "é".encode()
+    assert Fallback(body="").media_type == "text/plain; charset=utf-8"
+    assert Fallback(body="", content_type="text/html").media_type == "text/html"
+
+
+WARNINGS = [
+    ("[defaults]\nattempt_timeout = '11s'", "defaults.attempt_timeout: is 11s, which never ends before timeout (10s)"),
+    (
+        "[services.a]\nconnect_timeout = '11s'",
+        "services.a.connect_timeout: is 11s, which never ends before timeout (10s)",
+    ),
+    (
+        "[app]\nname = 'a'\nport = 8078",
+        "app.port: is 8078, which is also a port of Prana itself (127.0.0.1:8078); the app needs its own",
+    ),
+    (
+        "[services.a]\n[eureka]\nfetch = false",
+        "services.a: has no instances, and no registry is read; every call will be refused",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "warning"), WARNINGS)
+def test_what_is_odd_but_possible_is_a_warning(text: str, warning: str, load_text: Load) -> None:
+    (found,) = load_text(text).warnings
+    assert str(found).endswith(warning)
+
+
+def test_a_service_that_only_shortens_its_timeout_is_not_warned_about(load_text: Load) -> None:
+    assert load_text("[services.a]\ntimeout = '800ms'").warnings == []
+
+
+def test_ports_that_the_system_chooses_do_not_collide(load_text: Load) -> None:
+    assert load_text("[proxy]\nlisten = ['127.0.0.1:0', '127.0.0.1:0']\n[admin]\nlisten = '127.0.0.1:0'").warnings == []
+
+
+def test_the_same_port_of_different_hosts_does_not_collide(load_text: Load) -> None:
+    listen = load_text("[proxy]\nlisten = ['127.0.0.1:80', '127.0.0.2:80', '[::1]:80', 'unix:/a', 'unix:/b']")
+    assert len(listen.settings.proxy.listen) == 5
+
+
+def starter() -> str:
+    return resources.files("prana.config").joinpath("starter.toml").read_text()
+
+
+def test_the_starter_file_loads_cleanly(load_text: Load) -> None:
+    loaded = load_text(starter())
+    assert loaded.warnings == []
+    assert loaded.settings.registers
+
+
+def test_what_the_starter_file_comments_out_loads_cleanly_too_and_shows_the_defaults(load_text: Load) -> None:
+    lines = [
+        line.removeprefix("# ") if " = " in line or line.startswith("# [") else line for line in starter().splitlines()
+    ]
+    loaded = load_text("\n".join(lines))
+    assert loaded.warnings == []
+    settings = loaded.settings
+    assert (settings.defaults, settings.eureka, settings.proxy, settings.admin, settings.log, settings.shutdown) == (
+        Policy(), Settings().eureka, Settings().proxy, Settings().admin, Settings().log, Settings().shutdown
+    )  # fmt: skip
