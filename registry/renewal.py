@@ -134,7 +134,7 @@ class Registrar:
         self._draining = True
         try:
             async with asyncio.timeout(self._farewell_s), self._turn():
-                if self.registered and not self._closed:
+                if self.registered:
                     await self._override()
         except (EurekaUnavailable, TimeoutError) as error:
             _log.warning("drain not announced", reason=str(error) or "timed out")

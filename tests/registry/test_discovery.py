@@ -280,6 +280,8 @@ async def test_a_restarted_empty_server_does_not_take_the_instances_away(
     await discovery.refresh()
     assert ids(discovery.snapshot) == {A.id}
     assert discovery.held_instances == 0
+    deltas_only_while_held = ["apps/delta", "apps/delta"]
+    assert eureka.asked == ["apps/", "apps/delta", "apps/", *deltas_only_while_held]
 
 
 async def test_run_reads_again_after_each_pause(eureka: Eureka, clock: Clock) -> None:

@@ -33,6 +33,7 @@ class Eureka:
     listed: Status | None = None
     overridden: bool = False
     up: bool = True
+    refuses: str = ""  # this call fails
     calls: list[tuple[str, Status | None, int]] = field(default_factory=list)
     gate: asyncio.Event | None = None  # while there is one and it is not set, writes hang
     called: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,7 +43,7 @@ class Eureka:
         self.called.set()
         if self.gate is not None:
             await self.gate.wait()
-        if not self.up:
+        if not self.up or call == self.refuses:
             raise EurekaUnavailable("http://***@eureka/: HTTP 503")
 
     async def register(self, registration: Registration, status: Status, dirty_ms: int) -> None:
@@ -167,6 +168,20 @@ async def test_a_forgotten_instance_registers_again_at_once_with_its_true_status
     assert registrar.registrations_total == 2
     await registrar.renew()
     assert eureka.verbs[-1] == "heartbeat"
+
+
+async def test_a_forgotten_instance_that_cannot_register_is_not_registered_until_it_can(
+    registrar: Registrar, eureka: Eureka
+) -> None:
+    await registrar.renew()
+    eureka.forget()
+    eureka.refuses = "register"
+    await registrar.renew()
+    assert not registrar.registered
+    eureka.refuses = ""
+    await registrar.renew()
+    assert registrar.registered
+    assert eureka.verbs == ["register", "heartbeat", "register", "register"]
 
 
 async def test_a_failed_heartbeat_is_counted_and_never_answered_with_a_registration(
@@ -309,6 +324,17 @@ async def test_a_goodbye_that_nobody_takes_is_tried_once_and_does_not_hold_up_th
     await registrar.close()
     assert eureka.verbs == ["register", "cancel"]
     assert [line["event"] for line in logs] == ["not deregistered, the lease will expire"]
+
+
+async def test_a_write_that_hangs_is_given_up_for_the_goodbye(registrar: Registrar, eureka: Eureka) -> None:
+    await registrar.renew()
+    eureka.gate = asyncio.Event()
+    async with asyncio.timeout(1), asyncio.TaskGroup() as tasks:
+        tasks.create_task(registrar.run())
+        await eureka.next_call()
+        await registrar.close()
+    assert eureka.verbs == ["register", "heartbeat", "cancel"]
+    assert registrar.heartbeat_failures_total == 0
 
 
 async def test_a_goodbye_that_hangs_is_given_up(registrar: Registrar, eureka: Eureka) -> None:
