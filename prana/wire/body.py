@@ -114,6 +114,14 @@ class BodyStream:
                 timer.cancel()
                 self._waiter = None
 
+    def discard(self) -> None:
+        """Nobody will read the rest; the producer, which others may share, goes on."""
+        self._chunks.clear()
+        self._size = 0
+        if self._paused:
+            self._paused = False
+            self._resume()
+
     # replay
 
     def retain(self, limit_bytes: int) -> None:

@@ -227,6 +227,8 @@ class DownstreamConnection(asyncio.Protocol):
     def _after(self, request: Request, keep_alive: bool) -> None:
         """The answer is written: serve the next request, or close so that the caller still reads the answer."""
         if keep_alive and not self._edge.draining:
+            if request.body is not None:
+                request.body.discard()  # an unread one would keep the connection paused for the next request
             if self._waiting:
                 self._start(self._waiting.popleft())
             elif self._half_closed:
