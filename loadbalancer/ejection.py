@@ -45,9 +45,9 @@ class Reason(StrEnum):
 class Standing:
     """Whether one node is in the rotation, and what its outcomes say about that.
 
-    Outcomes carry the ticket that was current when their attempt began. Every change of standing issues a new one, so
-    a late answer to an attempt from before the change can neither eject nor readmit, and only the probe, the sole
-    holder of its ticket, decides about an ejected node.
+    Outcomes carry the ticket that was current when their attempt began. Leaving and joining the rotation each make a
+    new one, so a late answer to an attempt from before can neither eject nor readmit. Ordinary attempts on an ejected
+    node get none that counts; the probe does, and so it alone decides about the node.
     """
 
     __slots__ = (
@@ -116,13 +116,11 @@ class Standing:
     def probe(self) -> int:
         """Begin the one probe; gives its ticket."""
         self.probing = True
-        self._ticket += 1
         return self._ticket
 
     def withdraw_probe(self) -> None:
         """The probe ended without a verdict: the next request may probe."""
         self.probing = False
-        self._ticket += 1
 
     def retire(self) -> None:
         """The node is no longer a member: nothing that is still under way counts."""

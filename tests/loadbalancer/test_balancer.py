@@ -203,10 +203,10 @@ def test_a_good_probe_readmits_with_a_clean_record_and_no_penalty() -> None:
     probe.release()
     assert sick.load.cost_s(f.clock.now_s) == pytest.approx(0.02)
     assert [(e.node, e.ejected, e.reason, e.backoff_s) for e in f.events[1:]] == [(sick, False, "probe_succeeded", 0.0)]
-    assert f.chosen(9) == set(f.nodes)
     for _ in range(4):
         f.attempt(sick, Outcome.FAILURE)
     assert not sick.ejected, "failures from before the ejection no longer count"
+    assert f.chosen(9) == set(f.nodes)
 
 
 def test_each_bad_probe_doubles_the_time_out_up_to_the_maximum_and_a_good_one_resets_it() -> None:
@@ -247,14 +247,15 @@ def test_a_probe_without_a_verdict_gives_its_place_to_the_next_request() -> None
 
 
 def test_late_answers_to_attempts_from_before_change_nothing() -> None:
-    f = Fixture(3)
+    f = Fixture(5)
     sick = f.nodes[0]
-    late = [f.pick((f.nodes[1], f.nodes[2])) for _ in range(20)]
+    late = [f.pick(tuple(f.nodes[1:])) for _ in range(20)]
     f.eject(sick)
     retry_at_s = sick.standing.retry_at_s
     late.pop().report(Outcome.SUCCESS, 0.01)
-    late.pop().report(Outcome.FAILURE, 0.01)
-    assert (sick.ejected, sick.standing.retry_at_s) == (True, retry_at_s)
+    for _ in range(8):
+        late.pop().report(Outcome.FAILURE, 0.01)
+    assert (sick.ejected, sick.standing.retry_at_s, len(f.events)) == (True, retry_at_s, 1)
     f.clock.now_s = retry_at_s
     probe = f.pick()
     late.pop().report(Outcome.FAILURE, 0.01)
@@ -264,6 +265,19 @@ def test_late_answers_to_attempts_from_before_change_nothing() -> None:
     for pick in late:
         pick.report(Outcome.FAILURE, 0.01)
     assert not sick.ejected, "a readmitted node does not answer for its past"
+
+
+def test_each_ejected_node_is_probed_at_its_own_time() -> None:
+    f = Fixture(4)
+    a, b = f.nodes[:2]
+    f.eject(a)
+    f.clock.now_s += 0.9
+    f.eject(b)
+    f.clock.now_s = a.standing.retry_at_s
+    assert f.pick().node is a
+    assert f.chosen(6) == {f.nodes[2], f.nodes[3]}
+    f.clock.now_s = b.standing.retry_at_s
+    assert f.pick().node is b
 
 
 def test_of_several_probes_due_each_request_takes_one() -> None:
@@ -306,6 +320,24 @@ def test_with_nothing_in_rotation_any_member_is_picked() -> None:
     assert sick.ejected, "such an attempt is not the probe"
     f.clock.now_s = sick.standing.retry_at_s
     f.pick().report(Outcome.SUCCESS, 0.01)
+    assert not sick.ejected
+
+
+def test_what_happens_in_a_panic_beside_the_probe_does_not_decide() -> None:
+    f = Fixture(2)
+    sick = f.nodes[0]
+    f.eject(sick)
+    f.balancer.update([instance(0)])
+    before = [f.pick() for _ in range(10)]
+    f.clock.now_s = sick.standing.retry_at_s
+    probe, beside = f.pick(), f.pick()
+    beside.report(Outcome.SUCCESS, 0.01)
+    before.pop().report(Outcome.SUCCESS, 0.01)
+    assert sick.standing.probing
+    for pick in before:
+        pick.report(Outcome.FAILURE, 0.01)
+    assert sick.standing.probing
+    probe.report(Outcome.SUCCESS, 0.01)
     assert not sick.ejected
 
 
@@ -414,6 +446,15 @@ def test_a_new_node_gets_one_request_and_more_only_when_it_has_answered() -> Non
     under_way[0].release()
     picks = [balancer.pick() for _ in range(30)]
     assert sum(pick is not None and pick.node is new for pick in picks) > 5
+
+
+def test_the_answers_of_the_process_before_are_not_held_against_the_new_one() -> None:
+    f = Fixture(2)
+    late = [f.pick((f.nodes[1],)) for _ in range(8)]
+    f.balancer.update([replace(instance(0), last_dirty_ms=5), instance(1)])
+    for pick in late:
+        pick.report(Outcome.FAILURE, 0.01)
+    assert (f.nodes[0].ejected, f.nodes[0].failures) == (False, 8)
 
 
 class BalancerMachine(RuleBasedStateMachine):

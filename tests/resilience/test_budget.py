@@ -29,11 +29,17 @@ def test_requests_earn_retries_by_the_ratio(clock: Clock) -> None:
     budget = RetryBudget(clock, ratio=0.2, floor_per_s=0, ttl_s=10)
     for _ in range(4):
         budget.deposit()
-    assert not budget.withdraw(), "four fifths of a retry are none"
+    assert not budget.withdraw()
     budget.deposit()
     assert budget.balance == 1
     assert (budget.withdraw(), budget.withdraw()) == (True, False)
     assert budget.balance == 0
+
+
+def test_a_retry_costs_a_whole_token(clock: Clock) -> None:
+    budget = RetryBudget(clock, ratio=0.999, floor_per_s=0, ttl_s=10)
+    budget.deposit()
+    assert not budget.withdraw()
 
 
 def test_what_is_not_used_expires(clock: Clock) -> None:
