@@ -274,6 +274,7 @@ def test_each_ejected_node_is_probed_at_its_own_time() -> None:
     f.clock.now_s += 0.9
     f.eject(b)
     f.clock.now_s = a.standing.retry_at_s
+    assert f.pick((a, *f.nodes[2:])).node is not b
     assert f.pick().node is a
     assert f.chosen(6) == {f.nodes[2], f.nodes[3]}
     f.clock.now_s = b.standing.retry_at_s
