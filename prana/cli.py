@@ -76,10 +76,9 @@ def _demo(args: Namespace) -> int:
 
 
 def _registry(args: Namespace) -> int:
-    from registry.server import api
+    from prana import registry_server
 
-    print("An embedded registry for development and tests; in production run a Eureka cluster.", flush=True)
-    return api.run(args.listen.host, args.listen.port)
+    return registry_server.run(args.listen)
 
 
 def _check(args: Namespace) -> int:

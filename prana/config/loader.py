@@ -65,7 +65,7 @@ def load(file: FilePath | None, environ: Mapping[str, str], flags: Sequence[Flag
     for source in sources:
         reading.add(source, Settings)
     settings = _build(reading)
-    found = [finding for finding in findings(settings, reading.origins) if not _depends_on_bad(finding, reading)]
+    found = [found for found in findings(settings, reading.origins) if reading.bad.isdisjoint(found.paths)]
     problems += reading.problems
     if complete:
         problems += [_problem(finding, reading.origins) for finding in found if not finding.warning]
@@ -73,10 +73,6 @@ def load(file: FilePath | None, environ: Mapping[str, str], flags: Sequence[Flag
         raise ConfigError(sorted(problems, key=lambda problem: problem.origin.line))
     warnings = [_problem(finding, reading.origins) for finding in found if finding.warning]
     return Loaded(settings, reading.origins, warnings)
-
-
-def _depends_on_bad(finding: Finding, reading: Reading) -> bool:
-    return any(reading.is_bad(path) for path in finding.paths)
 
 
 def _problem(finding: Finding, origins: Mapping[Path, Origin]) -> Problem:
@@ -114,6 +110,6 @@ def _value(shape: Shape, path: Path, base: Any, reading: Reading) -> Any:
         case Branch():
             return _struct(shape, path, base, reading)
         case Table():
-            return base | {at[-1]: value for at, value in reading.values.items() if at[:-1] == path}
+            return {at[-1]: value for at, value in reading.values.items() if at[:-1] == path}
         case _:
             return reading.values.get(path, base)

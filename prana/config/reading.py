@@ -30,10 +30,6 @@ class Reading:
         reader = _Reader(self, source, branch(root))
         reader.branch(reader.root, source.tree, (), ())
 
-    def is_bad(self, path: Path) -> bool:
-        """Whether something at, above or below this path is wrong."""
-        return any(path[: len(bad)] == bad[: len(path)] for bad in self.bad)
-
 
 class _Reader:
     """Walks one source. `path` is where a value belongs; `at` is how its source wrote that path."""
@@ -85,8 +81,7 @@ class _Reader:
                 values.append(shape.item.parse(shape.item.read(item) if isinstance(item, Text) else item))
             except ValueError as error:
                 self.refuse(path, (*at, index), str(error))
-        if len(values) == len(raw):
-            self.accept(path, at, shape.make(values))
+        self.accept(path, at, shape.make(values))
 
     def branch(self, shape: Branch, raw: object, path: Path, at: Path) -> None:
         table = self.open_table(raw, path, at)

@@ -108,8 +108,7 @@ def from_file(file: FilePath) -> Source:
     except OSError as error:
         raise Unreadable(Problem(Origin(name), f"cannot be read: {error.strerror}; name an existing file")) from None
     try:
-        # TOML lines end with LF or CRLF, and a byte order mark is what some editors leave.
-        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+        text = content.decode("utf-8-sig")  # some editors leave a byte order mark
         tree = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1

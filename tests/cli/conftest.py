@@ -35,6 +35,8 @@ def serve(seen: list[tuple[str, str | None]]) -> Iterator[Callable[[Answers], st
         def do_GET(self) -> None:
             seen.append((self.path, self.headers["Authorization"]))
             status, document = answers.get(self.path, (404, "not found"))
+            if self.path.endswith("/apps/") and self.headers["Accept-Encoding"] != "gzip":
+                status = 406  # as the Netflix server does
             body = document.encode() if isinstance(document, str) else json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))

@@ -196,12 +196,12 @@ def test_a_full_pipe_does_not_block_and_drops_the_oldest_lines_and_says_how_many
         pipe.sink.write(line + b"\n")
     written = pipe.read_rest().splitlines()
     kept = [line for line in written if line in lines]
-    (report,) = [line for line in written if line not in lines]
-    assert kept[-8:] == lines[-8:]
+    reports = [line for line in written if line not in lines]
     assert kept == sorted(kept)
-    # How many the thread took before the pipe was seen to be full is up to the scheduler; none is lost unsaid.
-    assert report == b"dropped %d" % (len(lines) - len(kept))
-    assert written.index(report) == len(kept) - 8
+    assert kept[-8:] == lines[-8:]
+    # How often the thread took lines before the pipe held it up is the scheduler's; none is lost unsaid.
+    assert sum(int(report.removeprefix(b"dropped ")) for report in reports) == len(lines) - len(kept) > 0
+    assert written[-9] == reports[-1]
 
 
 def test_a_line_larger_than_the_buffer_is_dropped() -> None:

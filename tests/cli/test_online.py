@@ -90,6 +90,16 @@ def test_an_app_that_does_not_accept_is_a_problem(serve: Serve, capsys: Capture)
     )
 
 
+def test_a_port_with_connections_that_have_just_ended_is_free() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address):
+            accepted, _ = listener.accept()
+            accepted.close()  # first, so that this side is the one in TIME_WAIT
+    flags = ["--set", "eureka.urls=", "--admin-listen", "127.0.0.1:0", "--listen", f"127.0.0.1:{address[1]}"]
+    assert main(["check", "--online", *flags]) == 0
+
+
 @pytest.mark.parametrize("leftover", [True, False])
 def test_a_socket_that_nobody_answers_on_is_free(leftover: bool, tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "p.sock"

@@ -214,6 +214,24 @@ def test_an_unavailable_key_with_a_wrong_type_says_so_first(problems_of: Problem
     assert problems_of("[proxy]\ncompat = 3") == ["prana.toml:2: proxy.compat: must be true or false, not 3"]
 
 
+@pytest.mark.parametrize(
+    "url", ["http:/host/", "host:8761", "http://", "http://h:0/", "http://h:x/", "http://h h/", ""]
+)
+def test_what_is_no_url_is_refused(url: str, problems_of: Problems) -> None:
+    (line,) = problems_of(f"[eureka]\nurls = ['{url}']")
+    assert line.startswith("prana.toml:2: eureka.urls[0]: is not a URL; allowed is http:// or https:// with a host, ")
+
+
+def test_a_missing_key_is_reported_at_its_table_in_the_order_of_lines(problems_of: Problems) -> None:
+    lines = problems_of("[app]\nname = 'a'\n[log]\nlevel = 'x'")
+    assert [line.split(": ")[:2] for line in lines] == [["prana.toml:1", "app.port"], ["prana.toml:4", "log.level"]]
+
+
+def test_a_bad_key_does_not_hide_what_its_neighbours_lack(problems_of: Problems) -> None:
+    lines = problems_of("[services.a.fallback]\nstatus = 199")
+    assert [line.split(": ")[1] for line in lines] == ["services.a.fallback", "services.a.fallback.status"]
+
+
 SECRET_FILES = [
     "[eureka]\nurls = ['ftp://user:hunter2@host/']",
     "[eureka]\nurls = 'http://user:hunter2@host/'",
