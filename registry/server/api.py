@@ -104,11 +104,10 @@ class EurekaApi:
         try:
             self._store.register(parse_registration(_app(request), body))
         except UnreadableBodyError:
-            return web.Response(
-                status=400, text='{"error": "cannot parse request body"}', content_type="application/json"
-            )
+            body = b'{"error": "cannot parse request body"}'
+            return web.Response(status=400, body=body, content_type="application/json")
         except InvalidRegistrationError as error:
-            return web.Response(status=400, text=str(error))
+            return web.Response(status=400, body=str(error).encode(), content_type="application/xml")
         return _empty(204)
 
     async def renew(self, request: web.Request) -> web.Response:
@@ -163,7 +162,7 @@ def _last_dirty_ms(request: web.Request) -> int | None:
 
 def _status(text: str | None) -> Status:
     """Exact and case-sensitive, unlike in a registration, where an unknown spelling is UNKNOWN."""
-    if text not in Status.__members__:
+    if text is None or text not in Status.__members__:
         raise web.HTTPInternalServerError
     return Status(text)
 

@@ -53,7 +53,7 @@ def to_xml(document: Document) -> bytes:
     root = ElementTree.Element(name)
     _fill(root, content)
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=False)
+    return ElementTree.tostring(root, encoding="unicode").encode()
 
 
 def _application(app: str, leases: Iterable[Lease]) -> Document:
@@ -136,7 +136,7 @@ def _add(element: ElementTree.Element, key: str, child: Any) -> None:
 
 
 def _element_name(key: str) -> str:
-    """XStream's XmlFriendlyNameCoder: metadata `my_key` is seen as `my__key`, `$x` as `_-x`, `sp ace` as `sp_.0020ace`."""
+    """XStream's XmlFriendlyNameCoder: metadata `my_key` is seen as `my__key`, `$x` as `_-x`, `a b` as `a_.0020b`."""
     return "".join(_name_part(char, first=at == 0) for at, char in enumerate(key))
 
 

@@ -63,7 +63,7 @@ class DataCenter:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One instance as its client described it. `instance_id` is None where the client sent none; `id` then stands in."""
+    """One instance as its client described it. `instance_id` is None where the client sent none and `id` stands in."""
 
     app: str
     id: str
