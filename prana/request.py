@@ -120,8 +120,11 @@ class Response:
 
     def discard(self) -> None:
         """Nobody wants this answer; its connection survives if the body has arrived already."""
-        whole = isinstance(self.body, bytes) or self.body.whole
-        self.finish(End.COMPLETE if whole else End.ABANDONED)
+        if isinstance(self.body, bytes):
+            self.finish(End.COMPLETE)
+            return
+        self.body.discard()
+        self.finish(End.COMPLETE if self.body.whole else End.ABANDONED)
 
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -20,8 +20,9 @@ class BodyStream:
         "_pause",
         "_paused",
         "_resume",
-        "_retain_bytes",
+        "_retain_limit_bytes",
         "_retained",
+        "_retained_bytes",
         "_size",
         "_waiter",
         "ended",
@@ -43,7 +44,8 @@ class BodyStream:
         self._paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._retained: list[bytes] | None = []
-        self._retain_bytes = 0
+        self._retained_bytes = 0
+        self._retain_limit_bytes = 0
         self.ended = False
         self.error: BaseException | None = None
 
@@ -87,11 +89,7 @@ class BodyStream:
         if not chunks:
             return b""
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self._size = 0
-        if self._paused:
-            self._paused = False
-            self._resume()
+        self.discard()
         self._keep_for_replay(data)
         return data
 
@@ -126,7 +124,7 @@ class BodyStream:
 
     def retain(self, limit_bytes: int) -> None:
         """Keep what is taken, up to `limit_bytes` in all, so that `rewind` can offer it again."""
-        self._retain_bytes = limit_bytes
+        self._retain_limit_bytes = limit_bytes
 
     @property
     def replayable(self) -> bool:
@@ -136,17 +134,17 @@ class BodyStream:
     def rewind(self) -> None:
         """Put back everything taken. Only while `replayable`."""
         assert self._retained is not None, "rewound a body that is not replayable"  # noqa: S101 - caller's contract
-        taken, self._retained = self._retained, []
-        self._chunks.extendleft(reversed(taken))
-        self._size += sum(map(len, taken))
+        self._chunks.extendleft(reversed(self._retained))
+        self._size += self._retained_bytes
+        self._retained, self._retained_bytes = [], 0
 
     def _keep_for_replay(self, data: bytes) -> None:
         if self._retained is None:
             return
-        if sum(map(len, self._retained)) + len(data) > self._retain_bytes:
+        self._retained.append(data)
+        self._retained_bytes += len(data)
+        if self._retained_bytes > self._retain_limit_bytes:
             self._retained = None
-        else:
-            self._retained.append(data)
 
 
 def _expire(waiter: "asyncio.Future[None]") -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from prana.errors import ProxyError
+from prana.errors import BadRequest, ProxyError
 from prana.request import End, Handler, Headers, Request, Response
 from prana.wire.body import BodyStream
 from prana.wire.headers import interim_head, response_head
@@ -31,8 +31,8 @@ _BODILESS = frozenset([204, 304])
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST
 
 
-class _CallerStalled(Exception):
-    """The caller stopped reading its answer."""
+class _CallerGone(Exception):
+    """The caller hung up, or stopped reading its answer."""
 
 
 class Edge(Protocol):
@@ -184,12 +184,12 @@ class DownstreamConnection(asyncio.Protocol):
             head = response_head(response, request.request_id, framing, self._edge.date)
             self._head_sent = True
             if isinstance(response.body, bytes):
-                self._transport.write(head if _bodiless(request, response) else head + response.body)
+                self._write(head if _bodiless(request, response) else head + response.body)
             else:
                 await self._stream(head, response.body, chunked, request.idle_timeout_s)
             end = End.COMPLETE
-        except _CallerStalled:
-            pass  # it gets no more, and learns it by the reset below
+        except _CallerGone:
+            pass  # it gets no more, and if it is there at all it learns that by the reset below
         except (ProxyError, TimeoutError):
             end = End.BROKEN  # cut off below, where both ends can see it
         finally:
@@ -208,24 +208,31 @@ class DownstreamConnection(asyncio.Protocol):
     async def _stream(self, head: bytes, body: BodyStream, chunked: bool, idle_timeout_s: float) -> None:
         data = body.take()
         if body.whole:  # the usual case: one write for the whole answer
-            self._transport.write(head + (_chunk(data) + b"0\r\n\r\n" if chunked else data))
+            self._write(head + (_chunk(data) + b"0\r\n\r\n" if chunked else data))
             return
-        self._transport.write(head + (_chunk(data) if chunked else data))
+        self._write(head + (_chunk(data) if chunked else data))
         while data := await body.read(idle_timeout_s):
-            self._transport.write(_chunk(data) if chunked else data)
+            self._write(_chunk(data) if chunked else data)
             if self._writable is not None:
                 await self._drain(self._writable, idle_timeout_s)
         if chunked:
-            self._transport.write(b"0\r\n\r\n")
+            self._write(b"0\r\n\r\n")
+
+    def _write(self, data: bytes) -> None:
+        if self._transport.is_closing():  # uvloop raises then; `connection_lost` may be still to come
+            raise _CallerGone
+        self._transport.write(data)
 
     async def _drain(self, writable: "asyncio.Future[None]", timeout_s: float) -> None:
         try:
             await asyncio.wait_for(asyncio.shield(writable), timeout_s)
         except TimeoutError:
-            raise _CallerStalled from None
+            raise _CallerGone from None
 
     def _after(self, request: Request, keep_alive: bool) -> None:
         """The answer is written: serve the next request, or close so that the caller still reads the answer."""
+        if self._transport.is_closing():
+            return
         if keep_alive and not self._edge.draining:
             if request.body is not None:
                 request.body.discard()  # an unread one would keep the connection paused for the next request
@@ -273,7 +280,7 @@ class DownstreamConnection(asyncio.Protocol):
         if self._expires_s is None or now_s < self._expires_s:
             return
         if self._reader.in_head and not self._lingering:
-            self._reader.abort("the request head took too long", status=408)
+            self._reader.refuse(BadRequest("the request head took too long", status=408))
         else:
             self._transport.abort()
 

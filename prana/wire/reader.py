@@ -59,8 +59,6 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """Never raises; bytes after the last message are ignored."""
         while data and not self.finished:
-            if self._request is None:
-                self.in_head = True
             self._quiet_bytes += len(data)
             rest = b""
             try:
@@ -69,19 +67,14 @@ class RequestReader:
                 rest = data[upgrade.args[0] :]
                 self._pass_over_upgrade()
             except httptools.HttpParserError as error:
-                self._refuse(_explained(error, self._target))
+                self.refuse(_explained(error))
                 return
             if self._quiet_bytes > MAX_HEAD_BYTES:
-                self._refuse(BadRequest(f"a head or trailer larger than {MAX_HEAD_BYTES} bytes", status=431))
+                self.refuse(BadRequest(f"a head or trailer larger than {MAX_HEAD_BYTES} bytes", status=431))
             data = rest
 
-    def abort(self, detail: str, status: int = 400) -> None:
-        """No more bytes will come: a body in progress fails, an incomplete head is answered with `status`."""
-        if self._request is not None or self.in_head:
-            self._refuse(BadRequest(detail, sent=True, status=status))
-        self.finished = True
-
-    def _refuse(self, error: BadRequest) -> None:
+    def refuse(self, error: BadRequest) -> None:
+        """Read no further: a body in progress fails, anything else becomes a request that is `malformed`."""
         self.finished = True
         self.in_head = False
         request, self._request = self._request, None
@@ -130,6 +123,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         if not self._reframing:
             self._start_head()
+            self.in_head = True
 
     def on_url(self, part: bytes) -> None:
         if not self._reframing:
@@ -277,7 +271,7 @@ _NOTED: Final[dict[bytes, Callable[[RequestReader, bytes], None]]] = {
 }
 
 
-def _explained(error: httptools.HttpParserError, target: bytes) -> BadRequest:
+def _explained(error: httptools.HttpParserError) -> BadRequest:
     """What the parser refused, in the contract's statuses."""
     cause = error.__context__
     if isinstance(cause, BadRequest):
@@ -287,6 +281,6 @@ def _explained(error: httptools.HttpParserError, target: bytes) -> BadRequest:
     text = str(error)
     if isinstance(error, httptools.HttpParserInvalidMethodError):
         return BadRequest("unknown method", status=501)
-    if "HTTP version" in text or "version" in text.lower():
+    if text == "Invalid HTTP version":
         return BadRequest("only HTTP/1.0 and HTTP/1.1 are served", status=505)
     return BadRequest(f"not a valid HTTP/1.1 request: {text}")

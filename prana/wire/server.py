@@ -15,9 +15,14 @@ from prana.wire.limits import SWEEP_INTERVAL_S
 from prana.wire.pool import Pool
 
 _BACKLOG = 1024
+_FULL_PROBLEM = (
+    b'{"type":"urn:prana:error:overload","title":"Too many connections","status":503,'
+    b'"detail":"proxy.max_connections are open already","service":null,"request_id":null,"attempts":0}'
+)
 _FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nProxy-Status: prana; error=connection_limit_reached\r\n"
-    b"Retry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+    b"Proxy-Status: prana; error=connection_limit_reached\r\nRetry-After: 1\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_FULL_PROBLEM), _FULL_PROBLEM)
 )
 
 

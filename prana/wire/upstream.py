@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import httptools
 
@@ -13,7 +14,8 @@ from prana.wire.body import BodyStream
 from prana.wire.headers import header
 from prana.wire.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES
 
-_BODILESS = frozenset([204, 304])
+_BODILESS: Final = frozenset([204, 304])
+_REASON: Final = re.compile(rb"[\t -~\x80-\xff]*")  # RFC 9112 section 4; llhttp lets control characters pass
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -40,11 +42,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._pump: asyncio.Task[None] | None = None
         self._tainted = False
-        self.closed = False
+        self._quiet_bytes = 0  # fed since the parser last produced something: bounds what it hides from us
         self.answered = False  # a byte of the current answer has arrived
         self.idle_since_s = 0.0
         self.idle_timeout_s = 0.0
         self.local_address: tuple[str, int] = ("", 0)
+
+    @property
+    def closed(self) -> bool:
+        return self._transport.is_closing()
 
     # the exchange
 
@@ -100,11 +106,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def _upload(self, body: BodyStream, content_length: int | None, idle_timeout_s: float) -> None:
         write = self._transport.write
-        while not self.closed:
+        while True:
             try:
                 data = await body.read(idle_timeout_s)
             except TimeoutError:
                 raise BadRequest("the request body stalled", sent=True, status=408) from None
+            if self.closed:
+                return  # and whoever closed it has said why
             if not data:
                 break
             write(data if content_length is not None else b"%x\r\n%b\r\n" % (len(data), data))
@@ -156,9 +164,7 @@ class UpstreamConnection(asyncio.Protocol):
     def close(self) -> None:
         """Abort: whatever is unread or unsent on this connection is worthless. Idempotent."""
         self._stop_timer()
-        if not self.closed:
-            self.closed = True
-            self._transport.abort()
+        self._transport.abort()
 
     def _fail(self, error: BaseException) -> None:
         """The exchange failed: before the head the waiter learns it, after it the body breaks off."""
@@ -181,23 +187,21 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()  # bytes nobody asked for: they must never become somebody's answer
             return
         self.answered = True
-        if not self._head.done():
-            self._head_bytes += len(data)
+        self._quiet_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._fail(cause if isinstance(cause, ProxyError) else UpstreamProtocolError(str(error), sent=True))
             return
-        if not self._head.done() and self._head_bytes > MAX_HEAD_BYTES:
-            self._fail(UpstreamProtocolError("response head too large", sent=True))
+        if self._quiet_bytes > MAX_HEAD_BYTES:
+            self._fail(_head_too_large())
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> None:
         self._ended(None)
-        return False
+        self.close()  # now, so that it is not taken for a live one until the loop reports it lost
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.closed = True
         self._ended(exc)
         self.resume_writing()
         self._on_lost(self)
@@ -245,13 +249,19 @@ class UpstreamConnection(asyncio.Protocol):
             return  # a trailer: dropped, as RFC 9112 section 7.1.2 allows; or bytes nobody asked for
         if len(self._headers) >= MAX_HEADERS:
             raise UpstreamProtocolError(f"more than {MAX_HEADERS} response headers", sent=True)
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _head_too_large()
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._complete or self._head is None or self._head.done():
             self._tainted = True
             return
+        self._quiet_bytes = 0
         status = self._parser.get_status_code()
+        if status < 100 or _REASON.fullmatch(self._reason) is None:
+            raise UpstreamProtocolError("not a valid status line", sent=True)
         if status < 200:
             self._interim(status)
             return
@@ -270,8 +280,9 @@ class UpstreamConnection(asyncio.Protocol):
             request.send_interim(status, self._reason, self._headers)
 
     def _response(self, status: int, bodiless: bool) -> Response:
-        length, coding = header(self._headers, b"content-length"), header(self._headers, b"transfer-encoding")
-        if coding is not None and coding.strip().lower() != b"chunked":
+        length = header(self._headers, b"content-length")
+        codings = [value.strip().lower() for name, value in self._headers if name.lower() == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):
             raise UpstreamProtocolError("unsupported transfer coding", sent=True)
         response = Response(status, self._reason, self._headers, b"")
         response.content_length = int(length) if length is not None else None
@@ -281,7 +292,7 @@ class UpstreamConnection(asyncio.Protocol):
             # llhttp would wait for the body that a HEAD response only describes.
             self._parser = httptools.HttpResponseParser(self)
         else:
-            self._until_close = length is None and coding is None
+            self._until_close = length is None and not codings
             transport: Any = self._transport
             self._body = response.body = BodyStream(transport.pause_reading, transport.resume_reading)
         return response
@@ -290,6 +301,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._body is None:
             self._tainted = True  # a body after HEAD, 204 or 304
         else:
+            self._quiet_bytes = 0
             self._body.feed(data)
 
     def on_message_complete(self) -> None:
@@ -298,8 +310,13 @@ class UpstreamConnection(asyncio.Protocol):
                 self._start_message()  # an interim response ended
             return
         self._complete = True
+        self._quiet_bytes = 0
         self._keep_alive = self._parser.should_keep_alive()
         self._body.end()
+
+
+def _head_too_large() -> UpstreamProtocolError:
+    return UpstreamProtocolError(f"a response head or trailer larger than {MAX_HEAD_BYTES} bytes", sent=True)
 
 
 def _whole_body(body: BodyStream, content_length: int | None) -> bytes:
