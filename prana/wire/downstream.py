@@ -202,8 +202,7 @@ class DownstreamConnection(asyncio.Protocol):
                 self._reset()
 
     def _keep_alive(self, request: Request) -> bool:
-        unread_body = request.body is not None and not request.body.ended
-        return request.keep_alive and not self._edge.draining and not unread_body
+        return request.keep_alive and not self._edge.draining and not _unread(request)
 
     async def _stream(self, head: bytes, body: BodyStream, chunked: bool, idle_timeout_s: float) -> None:
         data = body.take()
@@ -244,7 +243,7 @@ class DownstreamConnection(asyncio.Protocol):
             else:
                 self._expires_s = self._edge.clock() + (HEAD_TIMEOUT_S if self._in_head else KEEP_ALIVE_TIMEOUT_S)
             self._read_on()
-        elif request.body is not None and not request.body.ended and not self._half_closed:
+        elif not self._half_closed and (request.malformed is not None or _unread(request)):
             self._linger()
         else:
             self._transport.close()
@@ -295,6 +294,11 @@ class DownstreamConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+
+def _unread(request: Request) -> bool:
+    """Whether the caller is still sending this request."""
+    return request.body is not None and not request.body.ended
 
 
 def _bodiless(request: Request, response: Response) -> bool:

@@ -84,6 +84,13 @@ class Wire:
         async with asyncio.timeout(PATIENCE_S):
             return await self.reader.read()
 
+    async def rest_or_nothing(self) -> bytes:
+        """Everything until the end, or nothing when that is a reset."""
+        try:
+            return await self.rest()
+        except ConnectionResetError:
+            return b""
+
     async def ended(self) -> str:
         """How the other side ends the connection, whatever it sends before: "closed" or "reset"."""
         try:
