@@ -208,7 +208,9 @@ async def test_a_refused_registration_says_eurekas_words(eureka: Eureka, sent: d
 
 
 async def test_a_body_without_the_instance_root_is_refused(eureka: Eureka) -> None:
-    for body in (eureka.instance(), {"instance": [eureka.instance()]}, {"instance": eureka.instance(), "x": 1}, []):
+    whole = eureka.instance()
+    bodies: list[Any] = [whole, {"instance": [whole]}, {"instance": whole, "x": 1}, []]
+    for body in bodies:
         assert await eureka.call("POST", f"apps/{eureka.app}", body=body) == (400, CANNOT_PARSE.encode())
 
 

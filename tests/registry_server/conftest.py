@@ -1,0 +1,44 @@
+"""Shared by the tests of the embedded server: a clock that only tests move, and registrations to put in the store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+
+from registry.server.registration import PLAIN_CLASS, Registration, parse_registration
+from registry.server.store import LeaseStore
+
+
+@dataclass
+class Clock:
+    now_ms: int = 1_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+    def advance_s(self, seconds: float) -> None:
+        self.now_ms += round(seconds * 1000)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> LeaseStore:
+    return LeaseStore(clock)
+
+
+@pytest.fixture
+def instance() -> Callable[..., Registration]:
+    """Makes a registration of application A, id i1, with a lease of 90 s; keywords are fields of the JSON body."""
+
+    def make(**fields: Any) -> Registration:
+        plain = {"instanceId": "i1", "hostName": "h1", "app": "A", "ipAddr": "10.0.0.1", "lastDirtyTimestamp": 100}
+        body = {**plain, "dataCenterInfo": {"@class": PLAIN_CLASS, "name": "MyOwn"}, **fields}
+        return parse_registration(str(body["app"]).upper(), msgspec.json.encode({"instance": body}))
+
+    return make

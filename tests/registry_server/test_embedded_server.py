@@ -1,0 +1,210 @@
+"""The embedded server over real sockets: its life, its page, hostile input, and py-eureka-client as it comes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from xml.etree import ElementTree
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from py_eureka_client import eureka_basic, http_client
+
+from registry.server import RegistryServer, serve
+from registry.server.document import instance_document, to_json, to_xml
+from registry.server.registration import (
+    PLAIN_CLASS,
+    InvalidRegistrationError,
+    UnreadableBodyError,
+    parse_registration,
+)
+from registry.server.store import LeaseStore
+
+PLAIN = {"@class": PLAIN_CLASS, "name": "MyOwn"}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RegistryServer]:
+    server = await serve("127.0.0.1", 0)
+    yield server
+    await server.close()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+        yield session
+
+
+async def register(session: aiohttp.ClientSession, server: RegistryServer, **fields: Any) -> None:
+    body = {"instanceId": "i1", "hostName": "h", "app": "A", "ipAddr": "1", "dataCenterInfo": PLAIN, **fields}
+    async with session.post(f"{server.url}apps/{body['app']}", json={"instance": body}) as answer:
+        assert answer.status == 204
+
+
+async def test_a_taken_port_is_an_oserror_and_leaves_nothing_running(server: RegistryServer) -> None:
+    running = asyncio.all_tasks()
+    with pytest.raises(OSError, match="address already in use"):
+        await serve("127.0.0.1", server.port)
+    assert asyncio.all_tasks() == running
+
+
+async def test_after_close_the_port_is_free_and_the_next_server_there_is_empty(
+    session: aiohttp.ClientSession,
+) -> None:
+    first = await serve("127.0.0.1", 0)
+    await register(session, first)
+    await first.close()
+    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"registry-eviction"})
+    second = await serve("127.0.0.1", first.port)
+    assert second.url == f"http://127.0.0.1:{first.port}/eureka/"
+    async with session.get(f"{second.url}apps", headers={"Accept": "application/json"}) as answer:
+        assert (await answer.json())["applications"]["application"] == []
+    await second.close()
+
+
+async def test_the_background_loop_evicts(session: aiohttp.ClientSession) -> None:
+    server = await serve("127.0.0.1", 0, eviction_interval_s=0.05)
+    await register(session, server, leaseInfo={"durationInSecs": 1})
+    async with asyncio.timeout(5):
+        while await _listed(session, server):  # noqa: ASYNC110 - a real second has to pass
+            await asyncio.sleep(0.05)
+    await server.close()
+
+
+async def _listed(session: aiohttp.ClientSession, server: RegistryServer) -> int:
+    async with session.get(f"{server.url}apps", headers={"Accept": "application/json"}) as answer:
+        return len((await answer.json())["applications"]["application"])
+
+
+async def test_every_error_but_the_400_texts_has_an_empty_body(
+    session: aiohttp.ClientSession, server: RegistryServer
+) -> None:
+    for method, path, status in (
+        ("PUT", "apps/A/nobody", 404),
+        ("GET", "nothing", 404),
+        ("PATCH", "apps", 405),
+        ("POST", "apps/A", 415),
+        ("POST", "peerreplication/batch/", 404),
+    ):
+        async with session.request(method, server.url + path, data=b"<instance/>") as answer:
+            assert (answer.status, await answer.read()) == (status, b""), path
+
+
+async def test_an_xml_registration_is_415_for_now(session: aiohttp.ClientSession, server: RegistryServer) -> None:
+    xml = {"Content-Type": "application/xml"}
+    async with session.post(f"{server.url}apps/A", data=b"<instance/>", headers=xml) as answer:
+        assert answer.status == 415
+
+
+async def test_lists_are_gzipped_only_for_who_accepts_gzip(
+    session: aiohttp.ClientSession, server: RegistryServer
+) -> None:
+    for accepted, encoding in (("gzip", "gzip"), ("gzip, deflate", "gzip"), ("identity", None)):
+        async with session.get(f"{server.url}apps/delta", headers={"Accept-Encoding": accepted}) as answer:
+            assert answer.headers.get("Content-Encoding") == encoding
+
+
+async def test_the_page_shows_instances_with_everything_escaped(
+    session: aiohttp.ClientSession, server: RegistryServer
+) -> None:
+    hostile = "<script>alert(1)</script>"
+    await register(session, server, hostName=hostile, vipAddress=hostile, metadata={"zone": hostile})
+    async with session.get(f"http://127.0.0.1:{server.port}/") as answer:
+        page = await answer.text()
+        assert answer.content_type == "text/html"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") == 3
+    assert "<td>UP</td>" in page
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"\xff\xfe",
+        b'{"instance":' + b"[" * 100_000,
+        b'{"instance":{"port":{"$":1e999}}}',
+        b'{"instance":{"app":"A","countryId":' + b"9" * 400 + b"}}",
+    ],
+)
+async def test_malformed_bodies_are_400(session: aiohttp.ClientSession, server: RegistryServer, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    async with session.post(f"{server.url}apps/A", data=body, headers=headers) as answer:
+        assert (answer.status, await answer.json()) == (400, {"error": "cannot parse request body"})
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=5,
+)
+field_names = st.sampled_from(
+    (
+        *("instanceId", "hostName", "ipAddr", "status", "overriddenStatus", "port", "securePort", "countryId"),
+        *("metadata", "leaseInfo", "dataCenterInfo", "lastDirtyTimestamp", "vipAddress", "sid", "unknown"),
+    )
+)
+metadata_maps = st.dictionaries(st.text(), st.text())
+
+
+@given(st.dictionaries(field_names, any_json), metadata_maps)
+def test_any_json_is_refused_or_reads_back_in_both_forms(fields: dict[str, Any], metadata: dict[str, str]) -> None:
+    plain = {"instanceId": "i", "hostName": "h", "app": "A", "ipAddr": "1", "dataCenterInfo": PLAIN}
+    body = json.dumps({"instance": {**plain, "metadata": metadata, **fields}}).encode()
+    store = LeaseStore(lambda: 1)
+    try:
+        store.register(parse_registration("A", body))
+    except (UnreadableBodyError, InvalidRegistrationError):
+        return
+    (lease,) = store.leases()
+    read_back = json.loads(to_json(instance_document(lease)))["instance"]
+    instance = ElementTree.fromstring(to_xml(instance_document(lease)))  # noqa: S314 - our own document
+    assert {element.tag.lower() for element in instance} == {name.lower() for name in read_back}
+
+
+async def test_py_eureka_client_registers_renews_overrides_reads_and_cancels(
+    server: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_client, "http_client", http_client.HttpClient())  # its own one, over httpx
+    dirty_ms = 1000
+    mine = eureka_basic.Instance(
+        instanceId="h1:orders:80",
+        hostName="h1",
+        app="ORDERS",
+        ipAddr="10.0.0.1",
+        status="UP",
+        port=eureka_basic.PortWrapper(8080, True),
+        securePort=eureka_basic.PortWrapper(8443, False),
+        leaseInfo=eureka_basic.LeaseInfo(renewalIntervalInSecs=5, durationInSecs=15),
+        dataCenterInfo=eureka_basic.DataCenterInfo(),
+        metadata={"zone": "a"},
+        vipAddress="orders",
+        lastDirtyTimestamp=dirty_ms,
+    )
+    await eureka_basic.register(server.url, mine)
+    await eureka_basic.send_heartbeat(server.url, "ORDERS", mine.instanceId, dirty_ms)
+    read = await eureka_basic.get_app_instance(server.url, "ORDERS", mine.instanceId)
+    assert (read.status, read.port.port, read.port.enabled, read.metadata) == ("UP", 8080, True, {"zone": "a"})
+    assert (read.leaseInfo.durationInSecs, read.lastDirtyTimestamp) == (15, dirty_ms)
+
+    await eureka_basic.status_update(server.url, "ORDERS", mine.instanceId, dirty_ms, "OUT_OF_SERVICE")
+    listed = await eureka_basic.get_applications(server.url)
+    (instance,) = listed.get_application("ORDERS").instances
+    assert (instance.status, instance.overriddenstatus) == ("OUT_OF_SERVICE", "OUT_OF_SERVICE")
+    assert listed.apps__hashcode == "OUT_OF_SERVICE_1_"
+
+    await eureka_basic.delete_status_override(server.url, "ORDERS", mine.instanceId, str(dirty_ms))
+    with pytest.raises(Exception, match="404"):
+        await eureka_basic.send_heartbeat(server.url, "ORDERS", mine.instanceId, dirty_ms)
+    await eureka_basic.register(server.url, mine)
+    assert (await eureka_basic.get_vip(server.url, "orders")).apps__hashcode == "UP_1_"
+
+    await eureka_basic.cancel(server.url, "ORDERS", mine.instanceId)
+    assert (await eureka_basic.get_applications(server.url)).apps__hashcode == ""
+    (gone,) = (await eureka_basic.get_delta(server.url)).applications[0].instances
+    assert gone.actionType == "DELETED"
