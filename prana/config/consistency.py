@@ -41,7 +41,7 @@ def _app(app: App, settings: Settings) -> Iterator[Finding]:
         message = "is required to register; give a name, or set eureka.register = false"
         yield Finding((("app", "name"), ("eureka", "register"), ("eureka", "urls")), message)
     for address in (*settings.proxy.listen, settings.admin.listen):
-        if app.port and address.port == app.port:
+        if address.port == app.port:
             message = f"is {app.port}, which is also a port of Prana itself ({address}); the app needs its own"
             yield Finding((("app", "port"), ("proxy", "listen"), ("admin", "listen")), message, warning=True)
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -218,11 +220,21 @@ def test_a_flush_gives_up_when_nobody_reads() -> None:
 
 
 def test_a_descriptor_that_is_not_blocking_is_waited_for() -> None:
-    pipe = Pipe(capacity_bytes=100)
+    pipe = Pipe(capacity_bytes=1_000_000)
     os.set_blocking(pipe.writer, False)
-    pipe.sink.write(b"line\n")
+    line = b"x" * 300_000 + b"\n"  # more than a pipe takes at once
+    pipe.sink.write(line)
     assert not pipe.sink.flush(0.01)
-    assert pipe.read_rest() == b"line\n"
+    assert pipe.read_rest() == line
+
+
+def test_what_was_logged_before_the_end_of_the_process_is_written() -> None:
+    code = (
+        "import sys, structlog; from prana import logs; logs.configure('info', 'json', sys.stderr); "
+        "log = structlog.get_logger(); [log.info('line', n=n) for n in range(1000)]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert [json.loads(line)["n"] for line in done.stderr.splitlines()] == list(range(1000))
 
 
 def test_a_reader_that_is_gone_does_not_hurt() -> None:

@@ -65,6 +65,7 @@ def test_a_deeper_variable_is_stronger_than_the_table_that_holds_it(load_text: L
 TEXTS = [
     ("PROXY__LISTEN", "127.0.0.1:1, [::1]:2", "proxy", "listen", (Address("127.0.0.1", 1), Address("::1", 2))),
     ("PROXY__LISTEN", '["127.0.0.1:1"]', "proxy", "listen", (Address("127.0.0.1", 1),)),
+    ("PROXY__LISTEN", "127.0.0.1:1, ", "proxy", "listen", (Address("127.0.0.1", 1),)),
     ("EUREKA__URLS", "", "eureka", "urls", ()),
     ("EUREKA__FETCH", "False", "eureka", "fetch", False),
     ("PROXY__MAX_CONNECTIONS", " 7 ", "proxy", "max_connections", 7),

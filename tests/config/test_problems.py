@@ -36,6 +36,15 @@ BAD_FILES = [
         'prana.toml:2: defaults.timeout: "5 sec" is not a duration; write a number and ms, s, m or h, '
         'such as "250ms" or "5s"',
     ),
+    ("[defaults]\ntimeout = true", 'prana.toml:2: defaults.timeout: must be a duration such as "5s", not true'),
+    (
+        "defaults.retry.budget_ratio = true",
+        "prana.toml:1: defaults.retry.budget_ratio: must be a number from 0 to 1, not true",
+    ),
+    (
+        "[app]\nname = 'a'\nport = 1\ninstance_id = \"a\\u001bb\"",
+        'prana.toml:4: app.instance_id: is "a\\u001bb"; allowed is text without control characters',
+    ),
     ("[defaults]\ntimeout = []", 'prana.toml:2: defaults.timeout: must be a duration such as "5s", not []'),
     (
         "[defaults.retry]\nreplay_bytes = 1024",
@@ -223,8 +232,11 @@ def test_what_is_no_url_is_refused(url: str, problems_of: Problems) -> None:
 
 
 def test_a_missing_key_is_reported_at_its_table_in_the_order_of_lines(problems_of: Problems) -> None:
-    lines = problems_of("[app]\nname = 'a'\n[log]\nlevel = 'x'")
-    assert [line.split(": ")[:2] for line in lines] == [["prana.toml:1", "app.port"], ["prana.toml:4", "log.level"]]
+    lines = problems_of("[log]\nlevel = 'x'\n[app]\nname = 'a'\n[admin]\nlisten = 5")
+    keys = ["log.level", "app.port", "admin.listen"]
+    assert [line.split(": ")[:2] for line in lines] == [
+        [f"prana.toml:{number}", key] for number, key in zip((2, 3, 6), keys, strict=True)
+    ]
 
 
 def test_a_bad_key_does_not_hide_what_its_neighbours_lack(problems_of: Problems) -> None:

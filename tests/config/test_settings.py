@@ -167,6 +167,19 @@ def test_the_same_port_of_different_hosts_does_not_collide(load_text: Load) -> N
     assert len(listen.settings.proxy.listen) == 5
 
 
+def test_zero_is_allowed_where_it_means_none(load_text: Load) -> None:
+    text = """
+    app = { name = "a", port = 1, secure_port = 0 }
+    shutdown = { drain_delay = "0s", grace = "0s" }
+    [defaults]
+    eject = { min_success_ratio = 0, max_ejected_percent = 0 }
+    retry = { max_retries = 0, budget_ratio = 0, budget_floor_per_s = 0, statuses = [], replay_bytes = "0B" }
+    """
+    settings = load_text(text).settings
+    assert (settings.shutdown.grace, settings.defaults.eject.max_ejected_percent) == (0.0, 0)
+    assert settings.defaults.retry.statuses == frozenset()
+
+
 def starter() -> str:
     return resources.files("prana.config").joinpath("starter.toml").read_text()
 
