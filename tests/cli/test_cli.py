@@ -161,7 +161,10 @@ def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     code = "from prana.cli import main; raise SystemExit(main(['version']))"
-    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False, env=buffered
+    )
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, b"")
 
