@@ -235,6 +235,13 @@ async def test_an_instance_without_an_id_is_known_by_its_host(eureka: Eureka) ->
     assert "instanceId" not in (await eureka.read(f"apps/{eureka.app}/h1"))["instance"]
 
 
+async def test_an_amazon_instance_without_an_id_is_known_by_its_machine(eureka: Eureka) -> None:
+    machine = {"instance-id": "i-12ab", "availability-zone": "us-east-1a"}
+    amazon = {"@class": "com.netflix.appinfo.AmazonInfo", "name": "Amazon", "metadata": machine}
+    await eureka.register(instanceId=..., dataCenterInfo=amazon)
+    assert (await eureka.read(f"apps/{eureka.app}/i-12ab"))["instance"]["dataCenterInfo"] == amazon
+
+
 async def test_a_heartbeat_answers_200_to_who_is_registered_and_404_to_others(eureka: Eureka) -> None:
     assert await eureka.status_of("PUT", eureka.path) == 404
     await eureka.register()
@@ -370,6 +377,8 @@ async def test_the_hashcode_counts_every_status_and_the_delta_has_that_of_the_wh
     vip = eureka.app.lower()
     for number, status in enumerate(("UP", "DOWN", "UP", "STARTING")):
         await eureka.register(instanceId=f"{eureka.app}:{number}", status=status, vipAddress=vip)
+    await eureka.register()
+    await eureka.call("DELETE", eureka.path)  # in the delta, but not in its hashcode
     of_vip = (await eureka.read(f"vips/{vip}"))["applications"]
     assert of_vip["apps__hashcode"] == "DOWN_1_STARTING_1_UP_2_"
     assert of_vip["versions__delta"] == "-1"
@@ -405,7 +414,7 @@ async def test_the_version_segment_is_optional_and_a_trailing_slash_is_taken(eur
         assert len(await eureka.in_list(path)) == 1, path
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/xml"])
+@pytest.mark.parametrize("accept", ["*/*", "application/xml", "application/json;q=0.5, application/xml"])
 async def test_without_json_in_accept_the_answer_is_xml(eureka: Eureka, accept: str) -> None:
     await eureka.register(metadata={"my_key": "x&y", "$d": "1", "sp ace": "é<", "1n": "v"})
     status, body = await eureka.call("GET", eureka.path, Accept=accept)
