@@ -10,11 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from prana.config import units
 from prana.config.masking import mask_credentials
-from prana.config.units import Address
 
 Number = TypeVar("Number", int, float)
 
@@ -48,6 +46,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     by_folded = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower(), by_folded, n=1)
     return by_folded[found[0]] if found else None
+
+
+def string(value: object) -> str:
+    """The value, when it is a string."""
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {quoted(value)}")
+    return value
 
 
 def boolean() -> Kind:
@@ -141,7 +146,7 @@ def text(pattern: str = r".*", allowed: str = "text without control characters")
     """A string that matches `pattern` as a whole; `allowed` says in words what that is."""
 
     def parse(value: object) -> str:
-        written = _string(value)
+        written = string(value)
         if not re.fullmatch(pattern, written) or not written.isprintable():
             raise ValueError(f"is {quoted(written)}; allowed is {allowed}")
         return written
@@ -151,14 +156,14 @@ def text(pattern: str = r".*", allowed: str = "text without control characters")
 
 def plain_text() -> Kind:
     """Any string, line breaks included."""
-    return Kind(_string, {"type": "string"})
+    return Kind(string, {"type": "string"})
 
 
 def service_name(*, optional: bool = False) -> Kind:
     """A VIP or application name, kept lower case since names are compared so."""
 
     def parse(value: object) -> str:
-        written = _string(value)
+        written = string(value)
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", written) and not (optional and not written):
             raise ValueError(f"{quoted(written)} is not a service name; allowed are 1 to 128 of A-Z a-z 0-9 . _ -")
         return written.lower()
@@ -182,7 +187,7 @@ def secret(pattern: str, allowed: str) -> Kind:
 
 def one_of(*names: str) -> Kind:
     def parse(value: object) -> str:
-        written = _string(value)
+        written = string(value)
         if written not in names:
             guess = nearest(written, names)
             hint = f"did you mean {quoted(guess)}? " if guess else ""
@@ -192,82 +197,11 @@ def one_of(*names: str) -> Kind:
     return Kind(parse, {"type": "string", "enum": list(names)})
 
 
-def ip_address() -> Kind:
-    """An IP address, or the empty string for the derived one."""
-
-    def parse(value: object) -> str:
-        written = _string(value)
-        if written and not units.is_ip(written):
-            raise ValueError(f'is {quoted(written)}; allowed is an IP address such as "10.0.0.7"')
-        return written
-
-    return Kind(parse, {"type": "string"})
-
-
-def host_name() -> Kind:
-    """A host name or address, or the empty string for the derived one."""
-
-    def parse(value: object) -> str:
-        written = _string(value)
-        if written and not units.is_host(written) and not units.is_ip(written):
-            raise ValueError(f'is {quoted(written)}; allowed is a host name such as "orders-1.internal"')
-        return written
-
-    return Kind(parse, {"type": "string"})
-
-
-def address(*, lowest_port: int = 0, unix: bool = False) -> Kind:
-    """A text such as `"127.0.0.1:8078"`, kept as an `Address`."""
-
-    def parse(value: object) -> Address:
-        written = _string(value)
-        try:
-            parsed = units.parse_address(written)
-        except ValueError as error:
-            raise ValueError(f"{quoted(written)} {error}") from None
-        if parsed.unix_path and not unix:
-            raise ValueError(f"is {quoted(written)}; a Unix socket is not possible here, write host:port")
-        if not parsed.unix_path and parsed.port < lowest_port:
-            raise ValueError(f"{quoted(written)} has port {parsed.port}; allowed are {lowest_port} to 65535")
-        return parsed
-
-    return Kind(parse, {"type": "string"}, show=str)
-
-
-def http_url(*, optional: bool = True) -> Kind:
-    """An http(s) URL; messages do not repeat it, since it may hold credentials."""
-
-    def parse(value: object) -> str:
-        written = _string(value)
-        if (written or not optional) and not _is_http_url(written):
-            raise ValueError(
-                "is not a URL; allowed is http:// or https:// with a host, such as "
-                '"http://localhost:8761/eureka/"; write / and @ in a password as %2F and %40'
-            )
-        return written
-
-    return Kind(parse, {"type": "string"}, show=mask_credentials)
-
-
-def _is_http_url(url: str) -> bool:
-    if not url.isascii() or not url.isprintable() or " " in url:
-        return False
-    try:
-        parts = urlsplit(url)
-        port = parts.port  # raises for one that is no number or out of range
-    except ValueError:
-        return False
-    host = parts.hostname or ""
-    # A password with a bare "/" splits in the wrong place and leaves its rest, with the "@", in the path.
-    complete = port != 0 and "@" not in parts.path
-    return parts.scheme in ("http", "https") and complete and (units.is_host(host) or units.is_ip(host))
-
-
 def statuses() -> Kind:
     """A text such as `"200-299"`, kept as a frozenset of status codes."""
 
     def parse(value: object) -> frozenset[int]:
-        written = _string(value)
+        written = string(value)
         try:
             return units.parse_statuses(written)
         except ValueError as error:
@@ -293,9 +227,3 @@ def anything() -> Kind:
             raise ValueError(f"{quoted(written)} is not JSON") from None
 
     return Kind(parse, {}, read)
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"must be a string, not {quoted(value)}")
-    return value

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from prana.config import kinds
+from prana.config import endpoints, kinds
 from prana.config.units import Address
 
 RIBBON_RULES = (
@@ -25,8 +25,8 @@ _NAME = r"[A-Za-z0-9._-]{1,128}"
 _NAME_IN_WORDS = "1 to 128 of A-Z a-z 0-9 . _ -"
 
 Text = Annotated[str, kinds.text()]
-Url = Annotated[str, kinds.http_url()]
-Hostname = Annotated[str, kinds.host_name()]
+Url = Annotated[str, endpoints.http_url()]
+Hostname = Annotated[str, endpoints.host_name()]
 Flag = Annotated[bool, kinds.boolean()]
 Count = Annotated[int, kinds.integer(1, 1_000_000)]
 Span = Annotated[float, kinds.duration("1ms", "1h")]
@@ -50,7 +50,7 @@ class App(Struct, frozen=True, kw_only=True):
     name: Annotated[str, kinds.text(rf"({_NAME})?", _NAME_IN_WORDS)] = ""  # required to register
     port: Annotated[int, kinds.integer(1, 65535)] = 0  # required; 0 never gets past the loader
     hostname: Hostname = ""  # "": this host's name
-    ip: Annotated[str, kinds.ip_address()] = ""  # "": the address of the route towards Eureka
+    ip: Annotated[str, endpoints.ip_address()] = ""  # "": the address of the route towards Eureka
     prefer_ip: Flag = False
     instance_id: Text = ""  # "": hostname:name:port
     vip: Annotated[str, kinds.text(rf"({_NAME}(,{_NAME})*)?", f"names of {_NAME_IN_WORDS}, comma separated")] = (
@@ -68,7 +68,7 @@ class App(Struct, frozen=True, kw_only=True):
 class Eureka(Struct, frozen=True, kw_only=True):
     """Which registry, and what we do with it."""
 
-    urls: tuple[Annotated[str, kinds.http_url(optional=False)], ...] = ("http://localhost:8761/eureka/",)
+    urls: tuple[Annotated[str, endpoints.http_url(optional=False)], ...] = ("http://localhost:8761/eureka/",)
     register: Flag = True
     fetch: Flag = True
     renewal_interval: Annotated[float, kinds.duration("100ms", "1h")] = 30.0
@@ -80,14 +80,14 @@ class Eureka(Struct, frozen=True, kw_only=True):
 
 
 class Proxy(Struct, frozen=True, kw_only=True):
-    listen: tuple[Annotated[Address, kinds.address(unix=True)], ...] = (Address("127.0.0.1", 8078),)
+    listen: tuple[Annotated[Address, endpoints.address(unix=True)], ...] = (Address("127.0.0.1", 8078),)
     default_service: Annotated[str, kinds.service_name(optional=True)] = ""  # lower case; "": none
     compat: Flag = True
     max_connections: Count = 10_000
 
 
 class Admin(Struct, frozen=True, kw_only=True):
-    listen: Annotated[Address, kinds.address()] = Address("0.0.0.0", 8077)  # noqa: S104 - health checks come from outside
+    listen: Annotated[Address, endpoints.address()] = Address("0.0.0.0", 8077)  # noqa: S104 - health checks come from outside
     token: Annotated[str, kinds.secret(r"[!-~]{0,512}", "up to 512 visible ASCII characters")] = ""
     dashboard: Flag = True
 
@@ -169,7 +169,7 @@ class Fallback(Struct, frozen=True, kw_only=True):
 class ServicePolicy(Policy, frozen=True, kw_only=True):
     """How one service is called: the defaults, with what `[services.NAME]` overrides."""
 
-    instances: tuple[Annotated[Address, kinds.address(lowest_port=1)], ...] = ()  # (): from the registry
+    instances: tuple[Annotated[Address, endpoints.address(lowest_port=1)], ...] = ()  # (): from the registry
     fallback: Fallback | None = None
 
 
