@@ -17,8 +17,8 @@ class Registration:
     vip: str
     secure_vip: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
-    renewal_interval_s: int = 30  # whole seconds: Eureka's leaseInfo has no others
-    lease_duration_s: int = 90  # the server drops the instance after twice this long without a heartbeat
+    renewal_interval_s: float = 30.0
+    lease_duration_s: float = 90.0  # the server drops the instance after twice this long without a heartbeat
     home_page_url: str = ""
     status_page_url: str = ""
     health_check_url: str = ""

@@ -117,8 +117,9 @@ def _bean(registration: Registration, status: Status, dirty_ms: int) -> Any:
         secureHealthCheckUrl=None,
         dataCenterInfo=eureka_basic.DataCenterInfo(name="MyOwn", className=_MY_OWN_DATA_CENTER, metadata={}),
         leaseInfo=eureka_basic.LeaseInfo(
-            renewalIntervalInSecs=registration.renewal_interval_s,
-            durationInSecs=registration.lease_duration_s,
+            # Eureka has whole seconds only, and 0 would be a lease that is over at once.
+            renewalIntervalInSecs=max(1, round(registration.renewal_interval_s)),
+            durationInSecs=max(1, round(registration.lease_duration_s)),
         ),
         metadata=dict(registration.metadata),
         status=status.value,

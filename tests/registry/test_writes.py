@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -108,6 +109,14 @@ async def test_a_registration_carries_every_field(serve: Serve, connect: Connect
             "isCoordinatingDiscoveryServer": "false",
         }
     }
+
+
+async def test_lease_times_are_registered_in_whole_seconds_of_at_least_one(serve: Serve, connect: Connect) -> None:
+    server = Server(204)
+    brisk = replace(ORDERS, renewal_interval_s=0.4, lease_duration_s=2.6)
+    await connect(await serve(server)).register(brisk, Status.UP, 1)
+    lease = json.loads(server.bodies[0])["instance"]["leaseInfo"]
+    assert (lease["renewalIntervalInSecs"], lease["durationInSecs"]) == (1, 3)
 
 
 async def test_a_secure_port_is_registered_as_enabled(serve: Serve, connect: Connect) -> None:
