@@ -113,9 +113,7 @@ async def test_leaving_within_an_upload_cancels_the_instance(
     assert running.upstream_connections == 0
 
 
-async def test_a_caller_that_half_closes_and_still_reads_gets_its_answer(
-    running: Running, upstream: Upstream
-) -> None:
+async def test_a_caller_that_half_closes_and_still_reads_gets_its_answer(running: Running, upstream: Upstream) -> None:
     hanging = Hanging(upstream)
     caller = await running.open()
     await caller.send(post(b"/orders/", b"body"))
@@ -130,9 +128,7 @@ async def test_a_caller_that_half_closes_and_still_reads_gets_its_answer(
     assert await caller.rest() == b""
 
 
-async def test_an_http_1_0_caller_that_half_closes_gets_no_interim_answer(
-    running: Running, upstream: Upstream
-) -> None:
+async def test_an_http_1_0_caller_that_half_closes_gets_no_interim_answer(running: Running, upstream: Upstream) -> None:
     hanging = Hanging(upstream)
     caller = await running.open()
     await caller.send(b"GET /orders/ HTTP/1.0\r\n\r\n")

@@ -115,9 +115,7 @@ async def test_a_caller_whose_upload_stalls_gets_408(start_sidecar: StartSidecar
     assert running.service().balancer.nodes[0].failures == 0, "not the instance's fault"
 
 
-async def test_a_slow_upload_does_not_use_up_the_attempts_time(
-    start_sidecar: StartSidecar, upstream: Upstream
-) -> None:
+async def test_a_slow_upload_does_not_use_up_the_attempts_time(start_sidecar: StartSidecar, upstream: Upstream) -> None:
     running = await start_sidecar(upstream.port, timeout=0.2, attempt_timeout=0.2)
     caller = await running.open()
     raw = post(b"/orders/", b"x" * 8)

@@ -1,5 +1,4 @@
-"""Requests that two parsers could read differently, and others that are not served: refused, and nothing of them reaches
-an instance."""
+"""Requests that two parsers could read differently, and others not served: nothing of them reaches an instance."""
 
 import asyncio
 
