@@ -15,7 +15,7 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 run: $(READY)
-	@$(BIN)/prana demo
+	@$(BIN)/prana demo $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .
