@@ -67,7 +67,8 @@ class RequestReader:
                 rest = data[upgrade.args[0] :]
                 self._pass_over_upgrade()
             except httptools.HttpParserError as error:
-                self.refuse(_explained(error))
+                if not self.finished:
+                    self.refuse(_explained(error))
                 return
             if self._quiet_bytes > MAX_HEAD_BYTES:
                 self.refuse(BadRequest(f"a head or trailer larger than {MAX_HEAD_BYTES} bytes", status=431))
@@ -121,6 +122,8 @@ class RequestReader:
         self._explain = False
 
     def on_message_begin(self) -> None:
+        if self.finished:
+            raise BadRequest("bytes after the last message")  # goes nowhere; it stops the parser
         if not self._reframing:
             self._start_head()
             self.in_head = True
