@@ -1,6 +1,6 @@
 """What the demo prints: where everything is, and what to try."""
 
-from prana.config.settings import ServicePolicy
+from prana.config.settings import Eject, ServicePolicy
 from prana.config.units import format_duration
 from prana.demo.sample import HOST
 from prana.demo.scene import APP, LEASE_DURATION_S, RECOMMENDATIONS, USERS, Ports, settings
@@ -14,15 +14,16 @@ def guide(ports: Ports) -> str:
     return f"""
 Prana demo: all of this runs on this machine, in this one process. Ctrl-C ends it.
 
-  registry   {registry}    an embedded Eureka server; its page is for a browser
-  sidecar    {proxy}    calls /<service>/<path> for the app beside it
-  admin      {admin}    health, metrics and services of the sidecar
-  {APP}   {_at(ports, APP)}    the app beside the sidecar, which registers it
+  registry   {registry:<24} an embedded Eureka server; its page is for a browser
+  sidecar    {proxy:<24} calls /<service>/<path> for the app beside it
+  admin      {admin:<24} health, metrics and services of the sidecar
+  {APP}   {_at(ports, APP):<24} the app beside the sidecar, which registers it
   {RECOMMENDATIONS}: rec-healthy on {ports.of("rec-healthy")}, rec-slow on {ports.of("rec-slow")} (300 to 500 ms),
     rec-flaky on {ports.of("rec-flaky")} (answers for 20 s, then fails with 503 for 20 s, and so on)
   {USERS}: user-1 on {ports.of("user-1")}, user-2 on {ports.of("user-2")}
 
 {_configured(settings(ports).policy_for(RECOMMENDATIONS))}
+
 Light traffic runs all the time: about {CALLS_PER_S[RECOMMENDATIONS]:g} calls a second to {RECOMMENDATIONS}
 and {CALLS_PER_S[USERS]:g} to {USERS}.
 
@@ -35,18 +36,22 @@ Call a service through the sidecar. Any method and path will do; the instance sa
 See in the headers which instance answered, after how many attempts and how long each took:
     curl -s -i -H 'X-Prana-Explain: 1' {recommendations}/books
 
-Watch the nodes: load_ms keeps calls away from rec-slow, "ejected" is rec-flaky while it fails:
+Watch the nodes. load_ms keeps most calls away from rec-slow; rec-flaky is ejected while it fails,
+each time for longer, and then one call probes whether it works again:
     curl -s {admin}/services/{RECOMMENDATIONS} | python3 -m json.tool
+    curl -s {admin}/services/{RECOMMENDATIONS} | python3 -m json.tool | grep -E '"(id|load_ms|ejected.*)"'
 
-Callers notice nothing of rec-flaky, because their calls are retried elsewhere. The counters tell:
-    curl -s {admin}/prometheus | grep -E '^prana_(retries|ejections|fallbacks)_total'
+Callers notice nothing of it, because what failed there is tried again elsewhere. The counters tell:
+    curl -s {admin}/prometheus | grep -E '^prana_(retries|ejections|fallbacks)_.*{RECOMMENDATIONS}'
 
-Break the whole service for 15 s, then watch one call a second. It gets the fallback, because of http_503
-until half of the calls in the last 10 s have failed, then because of circuit_open; after the outage
+Break the whole service for 15 s, then watch one call a second. It gets the fallback, at first because of
+http_503; once half of the calls in the last 10 s have failed, because of circuit_open. After the outage
 one trial call closes the circuit again:
     curl -s -X POST '{_at(ports, "rec-healthy")}/outage?for=15s'
     for n in $(seq 25); do curl -s -i {recommendations}/books | grep -E '^(X-Prana-Fallback|[{{])'; sleep 1; done
-    curl -s {admin}/services
+
+The breakers meanwhile, in a third terminal:
+    curl -s {admin}/services | python3 -m json.tool | grep -E '"(name|breaker)"'
 
 Kill an instance without a word to the registry, as kill -9 would. Calls keep working at once; the
 registry drops the instance when its lease of {LEASE_DURATION_S} s has run out:
@@ -75,12 +80,12 @@ def _at(ports: Ports, id: str) -> str:
 
 
 def _configured(policy: ServicePolicy) -> str:
-    breaker, eject = policy.breaker, policy.eject
+    breaker, retries = policy.breaker, policy.retry.max_retries
+    timeout, window, pause = map(format_duration, (policy.timeout, breaker.window, breaker.sleep_window))
     return (
-        f"Configured for {RECOMMENDATIONS}: timeout {format_duration(policy.timeout)}, and a fallback without any\n"
-        "recommendations. All else are the defaults: the breaker opens for "
-        f"{format_duration(breaker.sleep_window)} when at least {breaker.request_volume} calls\n"
-        f"in {format_duration(breaker.window)} were made and {breaker.error_percentage} % of them failed; "
-        f"{eject.consecutive_failures} failures in a row eject a node; a GET is retried up to "
-        f"{policy.retry.max_retries} times."
+        f"Configured for {RECOMMENDATIONS}: a timeout of {timeout}, a fallback without recommendations,\n"
+        f"and {policy.eject.consecutive_failures} failure ejects a node, not {Eject().consecutive_failures} in a row. "
+        f"The rest are defaults: a GET is tried again up to {retries} times, and\n"
+        f"the breaker opens for {pause} when {breaker.error_percentage} % of at least "
+        f"{breaker.request_volume} calls in {window} have failed."
     )

@@ -88,13 +88,13 @@ def _registrar(role: Role, port: int, writes: EurekaWrites) -> Registrar:
 async def _show(ports: Ports) -> None:
     """The guide as soon as all it promises is there, then traffic."""
     async with aiohttp.ClientSession() as session:
-        while not await _all_callable(session, ports):  # noqa: ASYNC110 - asked over HTTP, as a user would
+        while not await all_callable(session, ports):  # noqa: ASYNC110 - asked over HTTP, as a user would
             await asyncio.sleep(_LOOK_EVERY_S)
         print(guide(ports), flush=True)
         await keep_calling(session, ports.proxy, Random())
 
 
-async def _all_callable(session: aiohttp.ClientSession, ports: Ports) -> bool:
+async def all_callable(session: aiohttp.ClientSession, ports: Ports) -> bool:
     """Whether the sidecar can call every sample instance, and with that the app has been registered as UP."""
     for service in {role.service for role in ROLES}:
         expected = {role.id for role in ROLES if role.service == service}

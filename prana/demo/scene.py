@@ -2,7 +2,18 @@
 
 from dataclasses import dataclass
 
-from prana.config.settings import Admin, App, AppHealth, Eureka, Fallback, Proxy, ServicePolicy, Settings, Shutdown
+from prana.config.settings import (
+    Admin,
+    App,
+    AppHealth,
+    Eject,
+    Eureka,
+    Fallback,
+    Proxy,
+    ServicePolicy,
+    Settings,
+    Shutdown,
+)
 from prana.config.units import Address
 from prana.demo.sample import HOST, Role
 from prana.startup import StartupError
@@ -73,7 +84,11 @@ def registration(role: Role, port: int) -> Registration:
 
 
 def settings(ports: Ports) -> Settings:
-    """The sidecar's configuration: the defaults wherever they can be watched, everything on loopback."""
+    """The sidecar's configuration: the defaults wherever they can be watched, everything on loopback.
+
+    One failure ejects a node: the balancer itself keeps calls away from a node that failed, so well that light
+    traffic does not fail on it seven times.
+    """
     app_port = ports.of(APP)
     return Settings(
         app=App(
@@ -95,7 +110,9 @@ def settings(ports: Ports) -> Settings:
         shutdown=Shutdown(drain_delay=0.0, grace=1.0),
         services={
             RECOMMENDATIONS: ServicePolicy(
-                timeout=0.8, fallback=Fallback(json={"recommendations": [], "fallback": True})
+                timeout=0.8,
+                eject=Eject(consecutive_failures=1),
+                fallback=Fallback(json={"recommendations": [], "fallback": True}),
             )
         },
     )
