@@ -1,0 +1,349 @@
+"""A caller's connection over a fake transport: order, framing and endings that sockets show only by chance."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from prana.errors import ConnectionBroken
+from prana.request import End, Request, Response
+from prana.wire.body import BodyStream
+from prana.wire.downstream import DownstreamConnection
+from prana.wire.limits import HEAD_TIMEOUT_S, KEEP_ALIVE_TIMEOUT_S, LINGER_TIMEOUT_S, MAX_PIPELINED
+
+from .conftest import Clock, FakeTransport, settle
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+OLD = b"GET / HTTP/1.0\r\n\r\n"
+
+
+class FakeEdge:
+    """A server whose answers wait until the test gives them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock: Callable[[], float] = clock
+        self.date = b"now"
+        self.draining = False
+        self.requests: list[Request] = []
+        self.answers: asyncio.Queue[Response] = asyncio.Queue()
+        self.ends: list[End] = []
+        self.ended = asyncio.Event()
+        self.open: set[DownstreamConnection] = set()
+
+    async def handle(self, request: Request) -> Response:
+        request.request_id = b"id"
+        self.requests.append(request)
+        response = await self.answers.get()
+        response.on_finish(self._finished)
+        return response
+
+    def _finished(self, end: End) -> None:
+        self.ends.append(end)
+        self.ended.set()
+
+    def opened(self, connection: DownstreamConnection) -> None:
+        self.open.add(connection)
+
+    def closed(self, connection: DownstreamConnection) -> None:
+        self.open.discard(connection)
+
+    def is_own(self, peer: tuple[str, int]) -> bool:
+        return peer == ("127.0.0.1", 666)
+
+
+class Line:
+    def __init__(self, edge: FakeEdge, peer: tuple[str, int] | str = ("127.0.0.1", 5)) -> None:
+        self.edge = edge
+        self.transport = FakeTransport(peername=peer, sockname=("127.0.0.1", 8078))
+        self.connection = DownstreamConnection(edge)
+        self.connection.connection_made(self.transport)
+
+    async def send(self, data: bytes) -> None:
+        self.connection.data_received(data)
+        await settle()
+
+    async def answer(self, response: Response | None = None) -> bytes:
+        """Give one answer; what is written since the last time."""
+        self.edge.answers.put_nowait(response or ok())
+        await settle()
+        written, self.transport.written = self.transport.written, b""
+        return written
+
+
+def ok(body: bytes = b"ok") -> Response:
+    return Response(200, b"OK", [], body)
+
+
+def streamed(length: int | None = None, status: int = 200) -> tuple[Response, BodyStream]:
+    body = BodyStream(lambda: None, lambda: None)
+    response = Response(status, b"OK", [], body)
+    response.content_length = length
+    return response, body
+
+
+@pytest.fixture
+def edge(clock: Clock) -> FakeEdge:
+    return FakeEdge(clock)
+
+
+@pytest.fixture
+async def line(edge: FakeEdge) -> Line:
+    return Line(edge)
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nDate: now\r\nX-Request-Id: id"
+
+
+async def test_an_answer_is_one_write_with_its_length(line: Line) -> None:
+    await line.send(GET)
+    assert await line.answer() == ANSWER + b"\r\nContent-Length: 2\r\n\r\nok"
+    assert line.edge.ends == [End.COMPLETE]
+    assert not line.transport.closing
+
+
+async def test_requests_are_served_one_after_another(line: Line) -> None:
+    await line.send(GET * 3)
+    assert len(line.edge.requests) == 1
+    for count in (2, 3, 3):
+        assert (await line.answer()).endswith(b"ok")
+        assert len(line.edge.requests) == count
+    assert not line.connection.serving
+
+
+async def test_a_pipelining_caller_is_paused_and_goes_on(line: Line) -> None:
+    for _ in range(MAX_PIPELINED + 3):
+        await line.send(GET)
+    assert not line.transport.reading
+    for _ in range(MAX_PIPELINED + 3):
+        await line.answer()
+    assert line.transport.reading
+    assert len(line.edge.requests) == MAX_PIPELINED + 3
+
+
+@pytest.mark.parametrize(
+    ("length", "framing", "first", "last"),
+    [
+        (5, b"\r\nContent-Length: 5\r\n\r\n", b"abc", b"de"),
+        (None, b"\r\nTransfer-Encoding: chunked\r\n\r\n", b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n"),
+    ],
+)
+async def test_a_body_is_streamed_as_it_comes(
+    line: Line, length: int | None, framing: bytes, first: bytes, last: bytes
+) -> None:
+    await line.send(GET)
+    response, body = streamed(length)
+    body.feed(b"abc")
+    assert await line.answer(response) == ANSWER + framing + first
+    body.feed(b"de")
+    body.end()
+    await settle()
+    assert line.transport.written == last
+    assert line.edge.ends == [End.COMPLETE]
+
+
+async def test_a_body_that_breaks_off_ends_in_a_reset(line: Line) -> None:
+    await line.send(GET)
+    response, body = streamed(5)
+    body.feed(b"abc")
+    await line.answer(response)
+    body.fail(ConnectionBroken("gone"))
+    await settle()
+    assert line.transport.closing == "abort"
+    assert line.edge.ends == [End.BROKEN]
+
+
+async def test_an_old_caller_gets_the_close_instead_of_chunks(line: Line) -> None:
+    await line.send(OLD)
+    response, body = streamed()
+    body.feed(b"abc")
+    body.end()
+    assert await line.answer(response) == ANSWER + b"\r\nConnection: close\r\n\r\nabc"
+    assert line.transport.closing == "close"
+
+
+@pytest.mark.parametrize(("status", "method"), [(204, b"GET"), (304, b"GET"), (200, b"HEAD")])
+async def test_an_answer_without_a_body_has_none(line: Line, status: int, method: bytes) -> None:
+    await line.send(GET.replace(b"GET", method))
+    response = Response(status, b"OK", [], b"" if status != 200 else b"problem")
+    written = await line.answer(response)
+    assert written.endswith(b"\r\n\r\n")
+    assert (b"Content-Length: 7" in written) == (method == b"HEAD")
+
+
+async def test_a_caller_that_leaves_gives_the_answer_up(line: Line) -> None:
+    await line.send(GET)
+    response, body = streamed(5)
+    body.feed(b"abc")
+    await line.answer(response)
+    line.connection.connection_lost(None)
+    await settle()
+    assert line.edge.ends == [End.ABANDONED]
+    assert not line.edge.open
+
+
+@pytest.mark.parametrize("started", [False, True])
+async def test_an_answer_to_a_transport_that_is_closing_is_given_up_in_silence(line: Line, started: bool) -> None:
+    """uvloop closes a transport before it says so, and raises on writes in between."""
+    await line.send(GET)
+    response, body = streamed(5)
+    if started:
+        body.feed(b"abc")
+        await line.answer(response)
+        line.transport.abort()
+        body.feed(b"de")
+    else:
+        line.transport.abort()
+        line.edge.answers.put_nowait(response)
+    await settle()
+    assert line.edge.ends == [End.ABANDONED]
+    assert line.transport.written == b""
+
+
+async def test_a_slow_reader_holds_the_answer_up_and_is_cut_off_in_the_end(line: Line) -> None:
+    await line.send(GET)
+    line.edge.requests[0].idle_timeout_s = 0.01
+    response, body = streamed(100)
+    body.feed(b"a")
+    await line.answer(response)
+    line.connection.pause_writing()
+    body.feed(b"b")
+    await settle()
+    body.feed(b"c")
+    await settle()
+    assert line.transport.written == b"b"
+    line.connection.resume_writing()
+    await settle()
+    assert line.transport.written == b"bc"
+    line.connection.pause_writing()
+    body.feed(b"d")
+    async with asyncio.timeout(5):
+        await line.edge.ended.wait()
+    assert line.edge.ends == [End.ABANDONED]
+    assert line.transport.closing == "abort"
+
+
+async def test_a_whole_body_that_nobody_took_does_not_keep_the_connection_paused(line: Line) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+    await line.send(head + bytes(100000))
+    assert not line.transport.reading
+    assert b"Connection" not in await line.answer()
+    assert line.transport.reading
+    await line.send(GET)
+    assert (await line.answer()).endswith(b"ok")
+
+
+async def test_a_caller_still_sending_gets_its_answer_before_the_close(line: Line, clock: Clock) -> None:
+    await line.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" + bytes(100000))
+    assert b"Connection: close" in await line.answer()
+    assert (line.transport.eof, line.transport.closing, line.transport.reading) == (True, "", True)
+    await line.send(bytes(50000) + GET)
+    assert len(line.edge.requests) == 1, "what it still sends goes nowhere"
+    clock.now_s += LINGER_TIMEOUT_S
+    line.connection.expire(clock.now_s)
+    assert line.transport.closing == "abort"
+
+
+async def test_a_refused_caller_too(line: Line) -> None:
+    await line.send(b"GET /a b")
+    assert line.edge.requests[0].malformed is not None
+    assert b"Connection: close" in await line.answer()
+    assert (line.transport.eof, line.transport.closing) == (True, "")
+    assert line.connection.eof_received() is False
+
+
+async def test_a_head_has_its_time_from_its_first_byte(line: Line, clock: Clock) -> None:
+    await line.send(GET[:5])
+    clock.now_s += HEAD_TIMEOUT_S - 1
+    await line.send(GET[5:7])
+    line.connection.expire(clock.now_s)
+    assert not line.edge.requests
+    clock.now_s += 1
+    line.connection.expire(clock.now_s)
+    await settle()
+    malformed = line.edge.requests[0].malformed
+    assert malformed is not None
+    assert malformed.status == 408
+
+
+async def test_an_idle_connection_has_its_time_and_a_serving_one_has_none(line: Line, clock: Clock) -> None:
+    await line.send(GET)
+    clock.now_s += 1000
+    line.connection.expire(clock.now_s)
+    assert not line.transport.closing
+    await line.answer()
+    clock.now_s += KEEP_ALIVE_TIMEOUT_S - 1
+    line.connection.expire(clock.now_s)
+    assert not line.transport.closing
+    clock.now_s += 1
+    line.connection.expire(clock.now_s)
+    assert line.transport.closing
+
+
+async def test_a_half_closed_caller_gets_its_answer_and_then_the_close(line: Line) -> None:
+    await line.send(GET * 2)
+    assert line.connection.eof_received() is True
+    assert (await line.answer()).endswith(b"ok")
+    assert not line.transport.closing
+    assert (await line.answer()).endswith(b"ok")
+    assert line.transport.closing == "close"
+
+
+@pytest.mark.parametrize("unfinished", [b"", GET[:9], b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"])
+async def test_half_a_request_is_not_waited_for(line: Line, unfinished: bytes) -> None:
+    await line.send(unfinished)
+    assert line.connection.eof_received() is False
+
+
+async def test_draining_closes_after_the_answer_and_at_once_when_idle(edge: FakeEdge) -> None:
+    idle, busy = Line(edge), Line(edge)
+    await busy.send(GET)
+    edge.draining = True
+    for line in (idle, busy):
+        line.connection.close_if_idle()
+    assert [line.transport.closing for line in (idle, busy)] == ["close", ""]
+    assert b"Connection: close" in await busy.answer()
+    assert [line.transport.closing for line in (idle, busy)] == ["close", "close"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "loopback", "looped"),
+    [
+        (("127.0.0.1", 1), True, False),
+        (("127.8.8.8", 1), True, False),
+        (("::1", 1), True, False),
+        (("::ffff:127.0.0.1", 1), True, False),
+        (("10.0.0.1", 1), False, False),
+        (("::ffff:10.0.0.1", 1), False, False),
+        (("2001:db8::127", 1), False, False),
+        ("", True, False),
+        (("127.0.0.1", 666), True, True),
+    ],
+)
+async def test_a_request_knows_where_it_comes_from(
+    edge: FakeEdge, peer: tuple[str, int] | str, loopback: bool, looped: bool
+) -> None:
+    line = Line(edge, peer)
+    await line.send(GET)
+    (request,) = edge.requests
+    assert (request.from_loopback, request.looped) == (loopback, looped)
+    assert request.caller_ip == (peer[0] if peer else "")
+    assert request.proxy_port == (8078 if peer else 0)
+
+
+async def test_continue_and_interim_answers_are_for_callers_that_know_them(line: Line) -> None:
+    await line.send(b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    request = line.edge.requests[0]
+    assert request.body is not None
+    assert request.send_interim is not None
+    reading = asyncio.create_task(request.body.read(5))
+    await settle()
+    request.send_interim(103, b"Early", [(b"Link", b"x")])
+    assert line.transport.written == b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n"
+    await line.send(b"abc")
+    assert await reading == b"abc"
+    old = Line(line.edge)
+    await old.send(OLD)
+    send_interim = line.edge.requests[1].send_interim
+    assert send_interim is not None
+    send_interim(103, b"Early", [])
+    assert old.transport.written == b""

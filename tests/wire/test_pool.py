@@ -1,0 +1,136 @@
+"""Which connection a request gets, and how long one may idle."""
+
+import pytest
+
+from prana.request import End, Request
+from prana.wire.limits import UPSTREAM_IDLE_TIMEOUT_S
+from prana.wire.pool import Address, Pool, idle_timeout_s
+from prana.wire.upstream import UpstreamConnection
+
+from .conftest import Clock, FakeTransport
+
+HERE: Address = ("a", "10.0.0.1", 80)
+THERE: Address = ("b", "10.0.0.2", 80)
+
+
+class Connections:
+    """Connections of a pool without sockets: made, used and given back as the client does."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.made = 0
+
+    def open(self, address: Address = HERE) -> UpstreamConnection:
+        connection = UpstreamConnection(self.pool._done, self.pool._lost)
+        self.made += 1
+        connection.connection_made(FakeTransport(sockname=("127.0.0.1", self.made)))
+        self.pool._open[connection] = address
+        self.pool._local_addresses.add(connection.local_address)
+        return connection
+
+    def idle(self, address: Address = HERE, idle_timeout_s: float = UPSTREAM_IDLE_TIMEOUT_S) -> UpstreamConnection:
+        connection = self.open(address)
+        connection.idle_timeout_s = idle_timeout_s
+        self.pool._done(connection, True)
+        return connection
+
+
+@pytest.fixture
+def pool(clock: Clock) -> Pool:
+    return Pool(clock)
+
+
+@pytest.fixture
+def connections(pool: Pool) -> Connections:
+    return Connections(pool)
+
+
+def test_an_empty_pool_has_nothing_to_offer(pool: Pool) -> None:
+    assert pool.idle(HERE, 4) is None
+
+
+def test_the_last_used_comes_first_and_only_once(pool: Pool, connections: Connections) -> None:
+    first, second = connections.idle(), connections.idle()
+    assert pool.idle(THERE, 4) is None
+    assert (pool.idle(HERE, 4), pool.idle(HERE, 4), pool.idle(HERE, 4)) == (second, first, None)
+
+
+def test_what_idled_too_long_is_closed_and_not_offered(pool: Pool, connections: Connections, clock: Clock) -> None:
+    connection = connections.idle()
+    clock.now_s += UPSTREAM_IDLE_TIMEOUT_S
+    assert pool.idle(HERE, UPSTREAM_IDLE_TIMEOUT_S) is None
+    assert connection.closed
+
+
+def test_a_fastidious_request_leaves_older_ones_to_others(pool: Pool, connections: Connections, clock: Clock) -> None:
+    connection = connections.idle()
+    clock.now_s += 1
+    assert pool.idle(HERE, 1) is None
+    assert not connection.closed
+    assert pool.idle(HERE, 4) is connection
+
+
+def test_closed_ones_are_passed_over(pool: Pool, connections: Connections) -> None:
+    good, bad = connections.idle(), connections.idle()
+    bad.close()
+    assert pool.idle(HERE, 4) is good
+
+
+def test_an_announced_timeout_is_kept(pool: Pool, connections: Connections, clock: Clock) -> None:
+    connection = connections.idle(idle_timeout_s=0.5)
+    clock.now_s += 0.5
+    assert pool.idle(HERE, 4) is None
+    assert connection.closed
+
+
+def test_a_sweep_closes_what_is_over_its_time(pool: Pool, connections: Connections, clock: Clock) -> None:
+    old = connections.idle()
+    clock.now_s += UPSTREAM_IDLE_TIMEOUT_S - 1
+    young = connections.idle()
+    clock.now_s += 1
+    pool.sweep()
+    assert (old.closed, young.closed) == (True, False)
+    assert pool.idle(HERE, 4) is young
+
+
+def test_a_lost_connection_leaves_the_pool(pool: Pool, connections: Connections) -> None:
+    connection = connections.idle()
+    assert (len(pool), pool.is_own(("127.0.0.1", 1))) == (1, True)
+    connection.connection_lost(None)
+    assert (len(pool), pool.is_own(("127.0.0.1", 1))) == (0, False)
+    assert pool.idle(HERE, 4) is None
+
+
+def test_a_forgotten_instance_keeps_only_what_is_in_use(pool: Pool, connections: Connections) -> None:
+    idle, used, other = connections.idle(), connections.open(), connections.idle(THERE)
+    pool.forget(HERE)
+    assert (idle.closed, used.closed, other.closed) == (True, False, False)
+
+
+def test_closing_the_pool_closes_all(pool: Pool, connections: Connections) -> None:
+    opened = [connections.idle(), connections.open(), connections.idle(THERE)]
+    pool.close()
+    assert all(connection.closed for connection in opened)
+
+
+async def test_what_was_not_reusable_is_not_kept(pool: Pool, connections: Connections) -> None:
+    connection = connections.open()
+    connection._begin(Request(b"GET", b"/", [], 0.0))
+    connection._finish(End.ABANDONED)
+    assert pool.idle(HERE, 4) is None
+
+
+@pytest.mark.parametrize(
+    ("announced", "timeout_s"),
+    [
+        (None, UPSTREAM_IDLE_TIMEOUT_S),
+        (b"timeout=60, max=100", UPSTREAM_IDLE_TIMEOUT_S),
+        (b"max=5, Timeout=3", 2.0),
+        (b"timeout=1", 0.0),
+        (b"timeout=0", 0.0),
+        (b"timeout=soon", UPSTREAM_IDLE_TIMEOUT_S),
+        (b"timeout", UPSTREAM_IDLE_TIMEOUT_S),
+    ],
+)
+def test_a_second_less_than_the_server_announced(announced: bytes | None, timeout_s: float) -> None:
+    assert idle_timeout_s(announced) == timeout_s
