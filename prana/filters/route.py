@@ -49,7 +49,7 @@ class Route:
 
 
 def split_target(target: bytes) -> tuple[str, bytes]:
-    """The lower-case service name ("" if the first segment cannot be one) and what the instance is asked for."""
+    """The lower-case service name and what its instance is asked for; "" and all if the first segment is no name."""
     end = len(target)
     for separator in (b"/", b"?"):
         at = target.find(separator, 1, end)
@@ -57,7 +57,7 @@ def split_target(target: bytes) -> tuple[str, bytes]:
             end = at
     segment, rest = target[1:end], target[end:]
     if not segment or len(segment) > _MAX_NAME or not _NAME_CHARACTERS.issuperset(segment) or segment in (b".", b".."):
-        return "", rest
+        return "", target
     return segment.decode("ascii").lower(), rest if rest[:1] == b"/" else b"/" + rest
 
 

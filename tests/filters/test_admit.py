@@ -1,0 +1,104 @@
+import asyncio
+
+import pytest
+
+from admin.metrics import Event, ServiceMetrics
+from prana.errors import BadRequest, CircuitOpen, ConnectionBroken, NoInstance, Overloaded, ProxyError, ResponseTimeout
+from prana.filters.admit import Admit
+from prana.request import End
+from prana.resilience.breaker import Breaker, BreakerSettings
+from prana.resilience.bulkhead import Bulkhead
+
+from .conftest import Clock, Next, answer, request
+
+
+class Stage:
+    def __init__(self, clock: Clock, metrics: ServiceMetrics) -> None:
+        self.breaker = Breaker("orders", BreakerSettings(request_volume=2, sleep_window_s=5.0), clock)
+        self.bulkhead = Bulkhead(2, clock)
+        self.metrics = metrics
+        self.admit = Admit(self.breaker, self.bulkhead, metrics, clock)
+
+    @property
+    def events(self) -> dict[Event, int]:
+        return {event: count for event in Event if (count := self.metrics.events[event])}
+
+
+@pytest.fixture
+def stage(clock: Clock, metrics: ServiceMetrics) -> Stage:
+    return Stage(clock, metrics)
+
+
+async def test_a_place_is_held_until_the_body_ends(stage: Stage) -> None:
+    asked = request()
+    response = await stage.admit(asked, Next(answer()))
+    assert (stage.bulkhead.in_use, asked.executed) == (1, True)
+    response.finish(End.ABANDONED)
+    assert stage.bulkhead.in_use == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "failures", "event"), [(200, 0, Event.SUCCESS), (404, 0, Event.SUCCESS), (500, 1, Event.FAILURE)]
+)
+async def test_an_answer_counts_by_its_status(stage: Stage, status: int, failures: int, event: Event) -> None:
+    await stage.admit(request(), Next(answer(status)))
+    assert (stage.breaker.request_count, stage.breaker.error_count) == (1, failures)
+    assert stage.events == {event: 1}
+
+
+@pytest.mark.parametrize(
+    ("error", "counted", "event"),
+    [
+        (ConnectionBroken("x"), 1, Event.FAILURE),
+        (ResponseTimeout("x"), 1, Event.TIMEOUT),
+        (NoInstance("x"), 1, Event.FAILURE),
+        (BadRequest("x"), 0, Event.BAD_REQUEST),
+        (asyncio.CancelledError(), 0, Event.CANCELLED),
+        (ZeroDivisionError(), 0, Event.FAILURE),
+    ],
+)
+async def test_an_error_counts_by_whose_fault_it_is_and_gives_its_place_back(
+    stage: Stage, error: BaseException, counted: int, event: Event
+) -> None:
+    with pytest.raises(type(error)):
+        await stage.admit(request(), Next(error))
+    assert (stage.breaker.request_count, stage.breaker.error_count) == (counted, counted)
+    assert stage.bulkhead.in_use == 0
+    assert stage.events == {event: 1}
+
+
+async def fail(stage: Stage) -> None:
+    with pytest.raises(ProxyError):
+        await stage.admit(request(), Next(ConnectionBroken("x")))
+
+
+async def test_an_open_circuit_asks_nobody_and_says_when_to_come_back(stage: Stage, clock: Clock) -> None:
+    await fail(stage)
+    await fail(stage)
+    clock.now_s += 2
+    next, asked = Next(answer()), request()
+    with pytest.raises(CircuitOpen) as raised:
+        await stage.admit(asked, next)
+    assert raised.value.retry_after_s == 3
+    assert "100 % of 2" in raised.value.detail
+    assert (next.calls, asked.executed, stage.bulkhead.in_use) == (0, False, 0)
+    assert stage.events[Event.SHORT_CIRCUITED] == 1
+
+
+async def test_one_trial_closes_it_again(stage: Stage, clock: Clock) -> None:
+    await fail(stage)
+    await fail(stage)
+    clock.now_s += 5.1
+    (await stage.admit(request(), Next(answer()))).finish(End.COMPLETE)
+    assert stage.breaker.state == "closed"
+
+
+async def test_over_the_limit_is_refused_and_counts_as_a_failure(stage: Stage) -> None:
+    for _ in range(2):
+        await stage.admit(request(), Next(answer()))
+    next, asked = Next(answer()), request()
+    with pytest.raises(Overloaded) as raised:
+        await stage.admit(asked, next)
+    assert (raised.value.retry_after_s, next.calls, asked.executed) == (1, 0, False)
+    assert (stage.bulkhead.in_use, stage.breaker.error_count) == (2, 1)
+    assert stage.events[Event.SEMAPHORE_REJECTED] == 1

@@ -1,0 +1,76 @@
+import pytest
+
+from admin.metrics import Event, ServiceMetrics
+from prana.config.settings import Fallback as FallbackSettings
+from prana.errors import BadRequest, CircuitOpen, ConnectionBroken, NoInstance, Overloaded, ProxyError
+from prana.filters.fallback import Fallback
+from prana.request import End, Request
+from prana.wire.body import BodyStream
+
+from .conftest import Next, answer, request
+
+STATIC = FallbackSettings(status=203, json={"a": None})
+
+
+@pytest.fixture
+def asked(metrics: ServiceMetrics) -> Request:
+    asked = request()
+    asked.metrics = metrics
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "status"),
+    [
+        (ConnectionBroken("x"), b"connection_broken", b"prana; error=connection_terminated"),
+        (NoInstance("x"), b"no_instance", b"prana; error=destination_unavailable"),
+        (Overloaded("x"), b"overload", b"prana; error=connection_limit_reached"),
+        (CircuitOpen("x"), b"circuit_open", b"prana; error=destination_unavailable; details=circuit_open"),
+    ],
+)
+async def test_an_error_is_answered_in_the_services_place(
+    asked: Request, metrics: ServiceMetrics, error: ProxyError, reason: bytes, status: bytes
+) -> None:
+    response = await Fallback(STATIC)(asked, Next(error))
+    assert (response.status, response.body, response.error, response.fallback) == (203, b'{"a":null}', error, "static")
+    assert response.headers == [
+        (b"Content-Type", b"application/json"),
+        (b"X-Prana-Fallback", b"static; reason=" + reason),
+        (b"Proxy-Status", status),
+    ]
+    assert metrics.events[Event.FALLBACK_SUCCESS] == metrics.fallbacks_by_kind["static"] == 1
+
+
+async def test_a_5xx_is_replaced_and_given_up(asked: Request) -> None:
+    bad = answer(500)
+    body = bad.body = BodyStream(lambda: None, lambda: None)
+    body.feed(b"under way")
+    ends: list[End] = []
+    bad.on_finish(ends.append)
+    response = await Fallback(STATIC)(asked, Next(bad))
+    assert (b"X-Prana-Fallback", b"static; reason=http_500") in response.headers
+    assert (b"Proxy-Status", b"prana") in response.headers
+    assert ends == [End.ABANDONED]
+
+
+@pytest.mark.parametrize("status", [200, 404, 429, 499])
+async def test_other_answers_pass(asked: Request, status: int) -> None:
+    response = answer(status)
+    assert await Fallback(STATIC)(asked, Next(response)) is response
+
+
+async def test_the_callers_own_mistake_passes(asked: Request, metrics: ServiceMetrics) -> None:
+    with pytest.raises(BadRequest):
+        await Fallback(STATIC)(asked, Next(BadRequest("x")))
+    assert not any(metrics.events)
+
+
+async def test_without_one_configured_everything_passes_and_is_counted_as_missing(
+    asked: Request, metrics: ServiceMetrics
+) -> None:
+    bad = answer(503)
+    assert await Fallback(None)(asked, Next(bad)) is bad
+    with pytest.raises(ConnectionBroken):
+        await Fallback(None)(asked, Next(ConnectionBroken("x")))
+    assert metrics.events[Event.FALLBACK_MISSING] == 2
+    assert metrics.events[Event.FALLBACK_SUCCESS] == 0

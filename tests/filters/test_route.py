@@ -1,0 +1,152 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from admin.metrics import ServiceMetrics
+from prana.config.settings import ServicePolicy
+from prana.errors import BadRequest, LoopDetected, ServiceNotFound
+from prana.filters.route import Route, climbs, split_target
+from prana.request import Request, Response
+from prana.service import Service
+from prana.wire.limits import MAX_HOPS
+
+from .conftest import Next, answer, request
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "path"),
+    [
+        (b"/orders", "orders", b"/"),
+        (b"/orders/", "orders", b"/"),
+        (b"/OrDers/A", "orders", b"/A"),
+        (b"/orders?a=/b", "orders", b"/?a=/b"),
+        (b"/orders//a", "orders", b"//a"),
+        (b"/a.b-c_9/x?y?z", "a.b-c_9", b"/x?y?z"),
+        (b"/" + b"a" * 128 + b"/x", "a" * 128, b"/x"),
+        (b"/" + b"a" * 129 + b"/x", "", b"/" + b"a" * 129 + b"/x"),
+        (b"/", "", b"/"),
+        (b"//a", "", b"//a"),
+        (b"/?a", "", b"/?a"),
+        (b"/o%72ders/a", "", b"/o%72ders/a"),
+        (b"/orders;v=1/a", "", b"/orders;v=1/a"),
+        (b"/./a", "", b"/./a"),
+        (b"/../a", "", b"/../a"),
+        (b"/.../a", "...", b"/a"),
+        (b"*", "", b"*"),
+    ],
+)
+def test_the_first_raw_segment_names_the_service(target: bytes, name: str, path: bytes) -> None:
+    assert split_target(target) == (name, path)
+
+
+@given(st.text("abAB.-_09", min_size=1, max_size=128).filter(lambda name: name not in (".", "..")), st.binary())
+def test_what_follows_the_name_is_not_touched(name: str, rest: bytes) -> None:
+    assert split_target(b"/" + name.encode() + b"/" + rest) == (name.lower(), b"/" + rest)
+
+
+@pytest.mark.parametrize(
+    "path", [b"/..", b"/../a", b"/a/../..", b"/%2e%2E", b"/.%2e/a", b"/%2E./a", b"//..", b"/./..", b"/a/..//../b"]
+)
+def test_paths_that_climb_above_their_root(path: bytes) -> None:
+    assert climbs(path)
+
+
+@pytest.mark.parametrize(
+    "path", [b"/", b"/a/..", b"/a/b/../..", b"/...", b"/..a", b"/a..", b"/?/../..", b"/a?..", b"/%2e"]
+)
+def test_paths_that_do_not(path: bytes) -> None:
+    assert not climbs(path)
+
+
+class FakeDirectory:
+    def __init__(self, *services: Service) -> None:
+        self._services = {service.name: service for service in services}
+        self.asked: list[str] = []
+
+    async def find(self, name: str) -> Service | None:
+        self.asked.append(name)
+        return self._services.get(name)
+
+
+class Served(Next):
+    """The pipeline of a service, as far as the route is concerned."""
+
+    def service(self, name: str, metrics: ServiceMetrics) -> Service:
+        policy = ServicePolicy(idle_timeout=7.0)
+        parts = dict.fromkeys(["balancer", "breaker", "bulkhead", "budget"])
+        return Service(name=name, source="static", known=True, policy=policy, metrics=metrics, handler=self, **parts)  # type: ignore[arg-type] # not used by the route
+
+
+@pytest.fixture
+def served() -> Served:
+    return Served(answer())
+
+
+@pytest.fixture
+def directory(served: Served, metrics: ServiceMetrics) -> FakeDirectory:
+    return FakeDirectory(served.service("orders", metrics))
+
+
+async def test_a_request_goes_to_its_service_and_carries_what_it_says(
+    directory: FakeDirectory, served: Served, metrics: ServiceMetrics
+) -> None:
+    asked = request(target=b"/Orders/a?b")
+    assert (await Route(directory, "")(asked)).status == 200
+    assert (asked.service, asked.path, asked.idle_timeout_s, asked.metrics) == ("orders", b"/a?b", 7.0, metrics)
+    assert (served.calls, metrics.in_flight) == (1, 1)
+
+
+async def refusal(route: Route, asked: Request) -> Exception | Response:
+    try:
+        return await route(asked)
+    except (ServiceNotFound, BadRequest, LoopDetected) as error:
+        return error
+
+
+async def test_an_unknown_name_is_told_and_counted_for_no_service(
+    directory: FakeDirectory, served: Served, metrics: ServiceMetrics
+) -> None:
+    asked = request(target=b"/Nobody/a")
+    error = await refusal(Route(directory, ""), asked)
+    assert isinstance(error, ServiceNotFound)
+    assert "'nobody'" in error.detail
+    assert (asked.service, asked.metrics, served.calls, metrics.in_flight) == ("nobody", None, 0, 0)
+
+
+async def test_what_cannot_be_a_name_is_looked_up_nowhere(directory: FakeDirectory) -> None:
+    assert isinstance(await refusal(Route(directory, ""), request(target=b"/a%2fb")), ServiceNotFound)
+    assert directory.asked == []
+
+
+async def test_the_default_service_gets_the_whole_target(directory: FakeDirectory) -> None:
+    route = Route(directory, "orders")
+    for target, path in ((b"/nobody/a?b", b"/nobody/a?b"), (b"//x", b"//x"), (b"/orders/a", b"/a")):
+        asked = request(target=target)
+        await route(asked)
+        assert (asked.service, asked.path) == ("orders", path)
+
+
+async def test_a_default_service_that_nobody_has_does_not_hide_the_name_asked_for(directory: FakeDirectory) -> None:
+    asked = request(target=b"/nobody/a")
+    assert isinstance(await refusal(Route(directory, "gone"), asked), ServiceNotFound)
+    assert asked.service == "nobody"
+
+
+async def test_a_climbing_path_is_refused(directory: FakeDirectory, served: Served) -> None:
+    assert isinstance(await refusal(Route(directory, ""), request(target=b"/orders/../a")), BadRequest)
+    assert isinstance(await refusal(Route(directory, "orders"), request(target=b"/x/../../a")), BadRequest)
+    assert served.calls == 0
+
+
+async def test_a_malformed_request_goes_nowhere(directory: FakeDirectory) -> None:
+    asked = request()
+    asked.malformed = BadRequest("bad", status=431)
+    assert await refusal(Route(directory, ""), asked) is asked.malformed
+    assert directory.asked == []
+
+
+async def test_a_request_that_came_from_here_or_too_far_is_a_loop(directory: FakeDirectory) -> None:
+    looped, far, near = request(), request(), request()
+    looped.looped, far.via_count, near.via_count = True, MAX_HOPS + 1, MAX_HOPS
+    results = [await refusal(Route(directory, ""), asked) for asked in (looped, far, near)]
+    assert [type(result) for result in results] == [LoopDetected, LoopDetected, Response]
