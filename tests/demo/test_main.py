@@ -1,5 +1,6 @@
 """When the guide may be shown."""
 
+import socket
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
@@ -50,3 +51,10 @@ async def test_the_guide_waits_for_every_instance_of_every_service(admin: AdminP
             admin.nodes[role.service].remove(role.id)
             assert not await all_callable(session, ports), role
             admin.nodes[role.service].append(role.id)
+
+
+async def test_a_sidecar_that_has_gone_cannot_call_anything() -> None:
+    with socket.create_server((HOST, 0)) as unused:
+        port = unused.getsockname()[1]
+    async with aiohttp.ClientSession() as session:
+        assert not await all_callable(session, Ports(registry=0, proxy=0, admin=port, instances=9001))

@@ -1,4 +1,4 @@
-"""A sample instance: who it says it is, and how it fails."""
+"""The sample instances, who they say they are and how they fail, and the scene around them."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 
 from prana.demo.sample import HOST, Outage, Role, Sample
-from prana.demo.scene import APP, ROLES, Ports, check, registration, settings
+from prana.demo.scene import APP, RECOMMENDATIONS, ROLES, Ports, check, registration, settings
+from prana.demo.traffic import CALLS_PER_S
 from prana.startup import StartupError
 
 
@@ -141,6 +142,11 @@ def test_the_sidecar_fronts_the_last_instance_and_stays_on_this_machine() -> Non
     assert chosen.app is not None
     assert (chosen.app.name, chosen.app.port) == (APP, 9006)
     assert [address.host for address in (*chosen.proxy.listen, chosen.admin.listen)] == [HOST, HOST]
+
+
+def test_the_traffic_alone_is_well_above_what_the_breaker_needs_to_judge() -> None:
+    breaker = settings(Ports(8761, 8078, 8077, 9001)).policy_for(RECOMMENDATIONS).breaker
+    assert CALLS_PER_S[RECOMMENDATIONS] * breaker.window > 2 * breaker.request_volume
 
 
 def test_instances_beyond_the_last_port_are_refused_with_the_flag_to_change() -> None:
