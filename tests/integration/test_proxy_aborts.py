@@ -185,3 +185,24 @@ async def test_a_full_bulkhead_is_free_again_after_its_callers_left(
     await until(lambda: running.idle)
     upstream.serve = answering
     assert (await running.ask(get(b"/orders/"))).status == 200
+
+
+async def test_a_pipelining_caller_that_left_is_noticed_in_a_later_request_too(
+    running: Running, upstream: Upstream
+) -> None:
+    ended: list[str] = []
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(response())
+        await peer.request()
+        ended.append(await peer.ended())
+
+    upstream.serve = serve
+    caller = await running.open()
+    await caller.send(get(b"/orders/1") + get(b"/orders/2"))
+    await caller._until(b"ok")
+    await until(lambda: len(upstream.requests) == 2)
+    caller.close()
+    await until(lambda: ended)
+    await until(lambda: running.idle)

@@ -348,3 +348,25 @@ async def test_continue_and_interim_answers_are_for_callers_that_know_them(line:
     assert send_interim is not None
     send_interim(103, b"Early", [])
     assert old.transport.written == b""
+
+
+async def test_a_caller_that_is_gone_takes_no_interim_answer(line: Line) -> None:
+    await line.send(GET)
+    line.transport.abort()
+    send_interim = line.edge.requests[0].send_interim
+    assert send_interim is not None
+    send_interim(103, b"Early", [])
+    assert line.transport.written == b""
+    line.connection.connection_lost(None)
+
+
+async def test_an_interim_answer_that_comes_late_is_dropped(line: Line) -> None:
+    await line.send(GET)
+    response, body = streamed(2)
+    body.feed(b"o")
+    await line.answer(response)
+    send_interim = line.edge.requests[0].send_interim
+    assert send_interim is not None
+    send_interim(103, b"Early", [])
+    assert line.transport.written == b""
+    line.connection.connection_lost(None)

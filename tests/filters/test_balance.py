@@ -1,0 +1,111 @@
+import asyncio
+from random import Random
+
+import pytest
+
+from admin.metrics import ServiceMetrics
+from loadbalancer.balancer import Balancer
+from loadbalancer.ejection import EjectionSettings
+from loadbalancer.pick import Outcome
+from loadbalancer.rules import rule_named
+from prana.errors import BadRequest, ConnectionBroken, NoInstance
+from prana.filters.balance import Balance
+from prana.request import End, Request, Response
+from prana.wire.client import AttemptTimes
+from prana.wire.pool import Address
+from registry.instance import Instance
+
+from .conftest import Clock, Next, answer, request
+
+TIMES = AttemptTimes(5.0, 1.0)
+
+
+class FakeClient:
+    """The wire, which takes a quarter of a second each time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.next = Next(answer())
+        self.asked: list[Address] = []
+
+    async def send(self, asked: Request, address: Address, times: AttemptTimes) -> Response:
+        assert times is TIMES
+        self.asked.append(address)
+        self._clock.now_s += 0.25
+        return await self.next(asked)
+
+
+class Stage:
+    def __init__(self, clock: Clock, metrics: ServiceMetrics) -> None:
+        rng = Random(1)
+        self.client = FakeClient(clock)
+        self.balancer = Balancer(rule_named("RoundRobinRule", rng), EjectionSettings(), clock, rng, lambda event: None)
+        self.balancer.update(
+            [Instance(app="A", id=name, host=name, ip="10.0.0.1", port=80) for name in ("a", "b", "c")]
+        )
+        self.metrics = metrics
+        self.balance = Balance(self.balancer, self.client, TIMES, metrics, clock)  # type: ignore[arg-type] # a fake
+
+    @property
+    def pending(self) -> int:
+        return sum(node.pending for node in self.balancer.nodes)
+
+
+@pytest.fixture
+def stage(clock: Clock, metrics: ServiceMetrics) -> Stage:
+    return Stage(clock, metrics)
+
+
+async def test_the_node_is_busy_until_the_body_ends(stage: Stage) -> None:
+    asked = request()
+    response = await stage.balance(asked)
+    assert stage.pending == 1
+    response.finish(End.ABANDONED)
+    assert stage.pending == 0
+    (attempt,) = asked.attempts
+    assert (attempt.node.instance.id, attempt.result, attempt.duration_s) == ("a", "200", 0.25)
+    assert stage.client.asked == [("a", "10.0.0.1", 80)]
+
+
+async def test_nodes_tried_already_are_avoided(stage: Stage) -> None:
+    asked = request()
+    for _ in range(3):
+        await stage.balance(asked)
+    assert {attempt.node.instance.id for attempt in asked.attempts} == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("result", "outcome", "word"),
+    [
+        (answer(200), Outcome.SUCCESS, "200"),
+        (answer(404), Outcome.SUCCESS, "404"),
+        (answer(429), Outcome.FAILURE, "429"),
+        (answer(500), Outcome.FAILURE, "500"),
+        (ConnectionBroken("x"), Outcome.FAILURE, "connection_broken"),
+        (BadRequest("x"), Outcome.IGNORED, "bad_request"),
+        (asyncio.CancelledError(), Outcome.IGNORED, "cancelled"),
+    ],
+)
+async def test_every_attempt_is_judged_once(
+    stage: Stage, result: Response | BaseException, outcome: Outcome, word: str
+) -> None:
+    asked = request()
+    stage.client.next = Next(result)
+    if isinstance(result, BaseException):
+        with pytest.raises(type(result)):
+            await stage.balance(asked)
+    else:
+        (await stage.balance(asked)).finish(End.COMPLETE)
+    assert stage.metrics.attempts == {each: int(each is outcome) for each in Outcome}
+    node = asked.attempts[0].node
+    assert (node.successes, node.failures) == (int(outcome is Outcome.SUCCESS), int(outcome is Outcome.FAILURE))
+    assert (asked.attempts[0].result, stage.pending) == (word, 0)
+
+
+async def test_without_any_instance_nobody_is_asked(stage: Stage) -> None:
+    stage.balancer.update([])
+    asked = request()
+    with pytest.raises(NoInstance) as raised:
+        await stage.balance(asked)
+    assert raised.value.retry_after_s
+    assert (asked.attempts, stage.client.asked) == ([], [])

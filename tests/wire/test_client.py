@@ -1,0 +1,130 @@
+"""One attempt: which connection, within which time, and the one replay that is always safe."""
+
+import pytest
+
+from prana.errors import ConnectionBroken, ResponseTimeout
+from prana.request import Request, Response
+from prana.wire.body import BodyStream
+from prana.wire.client import AttemptTimes, Client, authority
+from prana.wire.limits import UPSTREAM_FRESH_IDLE_S, UPSTREAM_IDLE_TIMEOUT_S
+from prana.wire.pool import Address
+
+from .conftest import Clock
+
+HERE: Address = ("a", "10.0.0.1", 80)
+
+
+class FakeConnection:
+    """Breaks off, or answers, after taking the body."""
+
+    def __init__(self, *, breaks: bool = False, answered: bool = False) -> None:
+        self._breaks = breaks
+        self.answered = answered
+        self.idle_timeout_s = 0.0
+        self.bodies: list[bytes] = []
+        self.timeouts_s: list[float] = []
+
+    async def exchange(self, request: Request, head: bytes, timeout_s: float) -> Response:
+        self.timeouts_s.append(timeout_s)
+        if request.body is not None:
+            self.bodies.append(request.body.take())
+        if self._breaks:
+            raise ConnectionBroken("closed", sent=True)
+        return Response(200, b"OK", [(b"Keep-Alive", b"timeout=3")], b"")
+
+
+class FakePool:
+    def __init__(self, warm: FakeConnection | None) -> None:
+        self.warm = warm
+        self.new = FakeConnection()
+        self.asked_s: list[float] = []
+        self.connects_s: list[float] = []
+
+    def idle(self, address: Address, max_idle_s: float) -> FakeConnection | None:
+        self.asked_s.append(max_idle_s)
+        return self.warm
+
+    async def connect(self, address: Address, timeout_s: float) -> FakeConnection:
+        self.connects_s.append(timeout_s)
+        return self.new
+
+
+class Line:
+    def __init__(self, clock: Clock, warm: FakeConnection | None = None) -> None:
+        self.pool = FakePool(warm)
+        self.clock = clock
+        self.client = Client(self.pool, clock)  # type: ignore[arg-type] # a fake
+
+    async def send(self, method: bytes = b"GET", body: bytes = b"", retain: int = 10, time_s: float = 60.0) -> Response:
+        request = Request(method, b"/", [], 0.0)
+        request.deadline_s = self.clock() + time_s
+        if body:
+            request.body = BodyStream(lambda: None, lambda: None)
+            request.body.retain(retain)
+            request.body.feed(body)
+            request.body.end()
+        return await self.client.send(request, HERE, AttemptTimes(5.0, 1.0))
+
+
+@pytest.mark.parametrize(("method", "body"), [(b"GET", b""), (b"PUT", b"abc")])
+async def test_what_broke_on_a_warm_connection_is_replayed_on_a_new_one(
+    clock: Clock, method: bytes, body: bytes
+) -> None:
+    line = Line(clock, FakeConnection(breaks=True))
+    assert (await line.send(method, body)).status == 200
+    assert line.pool.new.bodies == ([body] if body else [])
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "retain", "answered"),
+    [(b"POST", b"", 10, False), (b"POST", b"abc", 10, False), (b"PUT", b"abc", 2, False), (b"GET", b"", 10, True)],
+)
+async def test_but_not_what_could_be_seen_twice_is_gone_or_was_answered(
+    clock: Clock, method: bytes, body: bytes, retain: int, answered: bool
+) -> None:
+    line = Line(clock, FakeConnection(breaks=True, answered=answered))
+    with pytest.raises(ConnectionBroken):
+        await line.send(method, body, retain)
+    assert line.pool.connects_s == []
+
+
+async def test_what_breaks_on_a_new_connection_is_not_replayed_here(clock: Clock) -> None:
+    line = Line(clock)
+    line.pool.new = FakeConnection(breaks=True)
+    with pytest.raises(ConnectionBroken):
+        await line.send()
+    assert len(line.pool.connects_s) == 1
+
+
+async def test_only_the_replayable_trust_a_connection_that_idled_longer(clock: Clock) -> None:
+    line = Line(clock)
+    await line.send(b"GET")
+    await line.send(b"POST")
+    assert line.pool.asked_s == [UPSTREAM_IDLE_TIMEOUT_S, UPSTREAM_FRESH_IDLE_S]
+
+
+@pytest.mark.parametrize(("left_s", "connect_s", "exchange_s"), [(60.0, 1.0, 5.0), (3.0, 1.0, 3.0), (0.5, 0.5, 0.5)])
+async def test_an_attempt_ends_with_its_own_time_or_the_requests(
+    clock: Clock, left_s: float, connect_s: float, exchange_s: float
+) -> None:
+    line = Line(clock)
+    await line.send(time_s=left_s)
+    assert (line.pool.connects_s, line.pool.new.timeouts_s) == ([connect_s], [exchange_s])
+
+
+async def test_no_attempt_begins_after_the_deadline(clock: Clock) -> None:
+    line = Line(clock)
+    with pytest.raises(ResponseTimeout) as raised:
+        await line.send(time_s=0.0)
+    assert not raised.value.sent
+    assert line.pool.connects_s == []
+
+
+async def test_a_connection_learns_how_long_its_server_keeps_it(clock: Clock) -> None:
+    line = Line(clock)
+    await line.send()
+    assert line.pool.new.idle_timeout_s == 2.0
+
+
+def test_an_authority_is_host_and_port() -> None:
+    assert (authority(HERE), authority(("::1", "", 8))) == (b"a:80", b"[::1]:8")
