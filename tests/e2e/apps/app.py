@@ -5,7 +5,7 @@
 - `GET /health`: the status set with `POST /control?health=STATUS`, or no answer at all for `hang`
 - `GET /control`: how many requests came in, those to /health and /control not counted
 - `GET /bytes?count=N[&chunked=1]`: that many bytes
-- `PUT /sink`: takes a body of any size and says its length and CRC
+- `PUT ANY`: takes a body of any size and says its length and CRC
 
 Elsewhere `?status=500` and `?delay_s=0.5` are obeyed. The X-Id of each POST goes to the file LEDGER before it is
 answered, so that whoever joins the ledgers knows what was done twice.
