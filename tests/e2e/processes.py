@@ -20,7 +20,7 @@ APP = Path(__file__).parent / "apps" / "app.py"
 Seen = TypeVar("Seen")
 
 
-def until(condition: Callable[[], Seen], what: str, within_s: float = PATIENCE_S) -> Seen:
+def until(condition: Callable[[], Seen | None], what: str, within_s: float = PATIENCE_S) -> Seen:
     """Wait until `condition` gives something true, and give that."""
     deadline_s = time.monotonic() + within_s
     while not (seen := condition()):
@@ -158,7 +158,7 @@ class Sidecar(Process):
 
     def __init__(self, directory: Path, settings: Mapping[str, Any], *flags: str) -> None:
         self.file = directory / "prana.toml"
-        usual = {
+        usual: dict[str, dict[str, Any]] = {
             "eureka": {"urls": []},
             "proxy": {"listen": ["127.0.0.1:0"]},
             "admin": {"listen": "127.0.0.1:0"},
@@ -215,6 +215,7 @@ def prana(*arguments: str, **environment: str) -> Ran:
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
+        cwd="/",  # where no prana.toml is
         env={**_environment(), **environment},
         check=False,
     )

@@ -122,9 +122,7 @@ def test_exactly_one_trial_closes_it_after_the_sleep_window(guarded: Service) ->
     until(lambda: guarded.sidecar.service("shop")["breaker"]["retry_after_s"] == 0, "the sleep window to pass")
     seen = guarded.app.seen
     answers: list[Answer] = []
-    callers = [
-        threading.Thread(target=lambda: answers.append(guarded.call(path="?delay_s=1"))) for _ in range(10)
-    ]
+    callers = [threading.Thread(target=lambda: answers.append(guarded.call(path="?delay_s=1"))) for _ in range(10)]
     for caller in callers:
         caller.start()
     until(lambda: len(answers) == 9, "all but the trial to be answered at once")

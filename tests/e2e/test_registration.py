@@ -110,9 +110,22 @@ def test_every_field_is_right_without_being_configured(eureka: Eureka, app: App,
 
 
 _FIELDS = (
-    "instanceId app hostName ipAddr port securePort vipAddress secureVipAddress status overriddenStatus "
-    "dataCenterInfo metadata homePageUrl statusPageUrl healthCheckUrl"
-).split()
+    "instanceId",
+    "app",
+    "hostName",
+    "ipAddr",
+    "port",
+    "securePort",
+    "vipAddress",
+    "secureVipAddress",
+    "status",
+    "overriddenStatus",
+    "dataCenterInfo",
+    "metadata",
+    "homePageUrl",
+    "statusPageUrl",
+    "healthCheckUrl",
+)
 
 
 def test_every_field_can_be_configured(eureka: Eureka, app: App, start_sidecar: StartSidecar) -> None:
@@ -360,7 +373,7 @@ def test_credentials_are_used_and_never_shown(eureka: Eureka, app: App, start_si
         assert not keeper.refused
         until_callable(sidecar, app.name)
         checked = sidecar.prana("check", "--online")
-        assert "eureka.urls" not in checked.out, "the check uses the password, too"
+        assert checked.code == 0, "the check uses the password, too"
         shown += [_all_pages(sidecar), checked.out, checked.err]
     until(lambda: sidecar.admin("/health").json["components"]["eureka"]["status"] == "DOWN", "the outage to be seen")
     checked = sidecar.prana("check", "--online")
