@@ -146,3 +146,13 @@ def test_without_retention_only_an_untouched_body_is_replayable(body: BodyStream
     assert body.replayable
     body.take()
     assert not body.replayable
+
+
+def test_what_was_put_back_counts_as_buffered(body: BodyStream, producer: Producer) -> None:
+    body.retain(BODY_HIGH_WATER_BYTES)
+    body.feed(bytes(BODY_HIGH_WATER_BYTES))
+    body.take()
+    body.rewind()
+    body.feed(b"x")
+    assert producer.paused
+    assert len(body.take()) == BODY_HIGH_WATER_BYTES + 1
