@@ -97,14 +97,8 @@ class DownstreamConnection(asyncio.Protocol):
         self._half_closed = True
         if self._active is None or self._reader.in_body:
             return False
-        self._watch_caller(self._active)
+        self._probe = asyncio.get_running_loop().call_later(_PROBE_AFTER_S, self._probe_caller, _PROBE_AFTER_S)
         return True
-
-    def _watch_caller(self, request: Request) -> None:
-        if self._probe is not None:
-            self._probe.cancel()
-        if not request.http10:
-            self._probe = asyncio.get_running_loop().call_later(_PROBE_AFTER_S, self._probe_caller, _PROBE_AFTER_S)
 
     def _probe_caller(self, again_s: float) -> None:
         if self._active is not None:
@@ -179,8 +173,6 @@ class DownstreamConnection(asyncio.Protocol):
         self._head_sent = False
         self._expires_s = None
         self._task = asyncio.get_running_loop().create_task(self._serve(request))
-        if self._half_closed:
-            self._watch_caller(request)
 
     async def _serve(self, request: Request) -> None:
         response: Response | None = None
@@ -275,11 +267,12 @@ class DownstreamConnection(asyncio.Protocol):
         self._write_interim(_CONTINUE)
 
     def _send_interim(self, status: int, reason: bytes, headers: Headers) -> None:
-        if self._active is not None and not self._active.http10:
-            self._write_interim(interim_head(status, reason, headers))
+        self._write_interim(interim_head(status, reason, headers))
 
     def _write_interim(self, head: bytes) -> None:
-        if not self._head_sent and not self._transport.is_closing():
+        """Only before the answer, and never to HTTP/1.0 (RFC 9110 section 15.2)."""
+        wanted = self._active is not None and not self._active.http10 and not self._head_sent
+        if wanted and not self._transport.is_closing():
             self._transport.write(head)
 
     # the server's clockwork

@@ -116,12 +116,12 @@ async def test_a_caller_whose_upload_stalls_gets_408(start_sidecar: StartSidecar
 
 
 async def test_a_slow_upload_does_not_use_up_the_attempts_time(start_sidecar: StartSidecar, upstream: Upstream) -> None:
-    running = await start_sidecar(upstream.port, timeout=0.2, attempt_timeout=0.2)
+    running = await start_sidecar(upstream.port, timeout=0.5, attempt_timeout=0.5)
     caller = await running.open()
     raw = post(b"/orders/", b"x" * 8)
     await caller.send(raw[:-8])
     for _ in range(8):
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
         await caller.send(b"x")
     assert (await caller.answer()).status == 200
 

@@ -46,7 +46,7 @@ async def test_new_calls_are_still_served_during_the_drain_delay(
     start_sidecar: StartSidecar, upstream: Upstream
 ) -> None:
     running = await start_sidecar(upstream.port)
-    running.stop.drain_delay_s = 0.3
+    running.stop.drain_delay_s = 0.8
     running.stop.requested.set()
     await until(lambda: running.sidecar._server.draining)
     answer = await running.ask(get(b"/orders/"))
@@ -135,7 +135,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds become tenths: the clockwork that is not configurable."""
     monkeypatch.setattr("prana.wire.server.SWEEP_INTERVAL_S", 0.02)
     for name in ("HEAD_TIMEOUT_S", "KEEP_ALIVE_TIMEOUT_S", "LINGER_TIMEOUT_S"):
-        monkeypatch.setattr(f"prana.wire.downstream.{name}", 0.1)
+        monkeypatch.setattr(f"prana.wire.downstream.{name}", 0.3)
     monkeypatch.setattr("prana.wire.pool.UPSTREAM_IDLE_TIMEOUT_S", 0.1)
     assert limits.HEAD_TIMEOUT_S > 1
 

@@ -61,7 +61,7 @@ async def test_the_breaker_opens_at_twenty_requests_and_half_of_them_failed(
 async def test_one_trial_after_the_sleep_window_closes_the_circuit(
     start_sidecar: StartSidecar, upstream: Upstream
 ) -> None:
-    breaker = Breaker(request_volume=5, sleep_window=0.2)
+    breaker = Breaker(request_volume=5, sleep_window=0.5)
     running = await start_sidecar(upstream.port, retry=NO_RETRY, breaker=breaker)
     replying(upstream, SERVER_ERROR)
     assert await statuses(running, 8) == {500: 5, 503: 3}

@@ -1,6 +1,7 @@
 """A caller's connection over a fake transport: order, framing and endings that sockets show only by chance."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -184,6 +185,8 @@ async def test_a_caller_that_leaves_gives_the_answer_up(line: Line) -> None:
 @pytest.mark.parametrize("started", [False, True])
 async def test_an_answer_to_a_transport_that_is_closing_is_given_up_in_silence(line: Line, started: bool) -> None:
     """uvloop closes a transport before it says so, and raises on writes in between."""
+    unhandled: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
     await line.send(GET)
     response, body = streamed(5)
     if started:
@@ -195,13 +198,14 @@ async def test_an_answer_to_a_transport_that_is_closing_is_given_up_in_silence(l
         line.transport.abort()
         line.edge.answers.put_nowait(response)
     await settle()
+    gc.collect()  # which is when a task's lost exception comes out
+    assert not unhandled
     assert line.edge.ends == [End.ABANDONED]
     assert line.transport.written == b""
 
 
-async def test_a_slow_reader_holds_the_answer_up_and_is_cut_off_in_the_end(line: Line) -> None:
+async def test_a_slow_reader_holds_the_answer_up(line: Line) -> None:
     await line.send(GET)
-    line.edge.requests[0].idle_timeout_s = 0.01
     response, body = streamed(100)
     body.feed(b"a")
     await line.answer(response)
@@ -214,8 +218,18 @@ async def test_a_slow_reader_holds_the_answer_up_and_is_cut_off_in_the_end(line:
     line.connection.resume_writing()
     await settle()
     assert line.transport.written == b"bc"
+    line.connection.connection_lost(None)
+
+
+async def test_a_reader_that_stopped_is_cut_off_in_the_end(line: Line) -> None:
+    await line.send(GET)
+    line.edge.requests[0].idle_timeout_s = 0.001
+    response, body = streamed(100)
     line.connection.pause_writing()
-    body.feed(b"d")
+    body.feed(b"a")
+    line.edge.answers.put_nowait(response)
+    await settle()
+    body.feed(b"b")
     async with asyncio.timeout(5):
         await line.edge.ended.wait()
     assert line.edge.ends == [End.ABANDONED]

@@ -287,7 +287,8 @@ async def test_a_callers_broken_upload_ends_the_exchange_as_its_own_fault(
     upstream: Upstream, fault: ProxyError | None, status: int
 ) -> None:
     request, body = uploading()
-    request.idle_timeout_s = 0.001
+    if fault is None:
+        request.idle_timeout_s = 0.001
     task = await upstream.send(request)
     if fault is not None:
         body.fail(fault)
