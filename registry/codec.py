@@ -50,15 +50,25 @@ class Listing:
     skipped: int  # instances that could not be understood
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a server says of one instance that readers of the registry do not need."""
+
+    dirty_ms: int
+    override: Status  # UNKNOWN: none
+    metadata: Mapping[str, str]
+
+
+def decode_stored(body: bytes) -> Stored:
+    """An `instance` document. Raises GarbledRegistry when it is none."""
+    raw = _root(body, "instance")
+    override = _text(raw, "overriddenStatus") or _text(raw, "overriddenstatus")  # so written by old servers
+    return Stored(_epoch_ms(raw.get("lastDirtyTimestamp")), Status(override), _metadata(raw.get("metadata")))
+
+
 def decode_applications(body: bytes) -> Listing:
     """Raises GarbledRegistry when nothing of the body can be used."""
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise GarbledRegistry(f"not JSON: {type(error).__name__}") from None
-    applications = document.get("applications") if isinstance(document, dict) else None
-    if not isinstance(applications, dict):
-        raise GarbledRegistry("no `applications` object")
+    applications = _root(body, "applications")
     entries = []
     skipped = 0
     for app, raw in _raw_instances(applications):
@@ -68,6 +78,17 @@ def decode_applications(body: bytes) -> Listing:
             skipped += 1
     hashcode = applications.get("apps__hashcode")
     return Listing(tuple(entries), hashcode if isinstance(hashcode, str) else None, skipped)
+
+
+def _root(body: bytes, name: str) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise GarbledRegistry(f"not JSON: {type(error).__name__}") from None
+    root = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(root, dict):
+        raise GarbledRegistry(f"no `{name}` object")
+    return root
 
 
 def _raw_instances(applications: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from random import Random
 from typing import Protocol
 
 import structlog
 
 from registry.backoff import Backoff
+from registry.codec import GarbledRegistry, Stored
 from registry.instance import Status
 from registry.outage import Outage
 from registry.registration import Registration
@@ -22,14 +24,21 @@ _SETTLE_S = 1.0
 _FAREWELL_S = 3.0
 _REPORTABLE = frozenset({Status.STARTING, Status.UP, Status.DOWN})
 
+# Metadata of an app whose override is our own drain. A sidecar that is killed while it drains leaves the override
+# behind, and the server then hides every later status of the app; without this mark its successor could not tell
+# that override from an operator's, which it must not touch.
+_DRAIN_MARK = ("pranaDraining", "true")
+
 
 class Writes(Protocol):
     """What a Registrar tells Eureka; see `registry.writes.EurekaWrites`."""
 
+    async def stored(self, registration: Registration) -> Stored | None: ...
     async def register(self, registration: Registration, status: Status, dirty_ms: int) -> None: ...
     async def heartbeat(self, registration: Registration, status: Status, dirty_ms: int) -> bool: ...
     async def cancel(self, registration: Registration) -> bool: ...
     async def override_status(self, registration: Registration, status: Status, dirty_ms: int) -> bool: ...
+    async def remove_override(self, registration: Registration, dirty_ms: int) -> bool: ...
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:
@@ -77,6 +86,7 @@ class Registrar:
         self._wake = asyncio.Event()
         self._in_flight: asyncio.Timeout | None = None
         self._dirty_ms = epoch_ms()
+        self._past_known = False  # whether what an earlier life left at the server has been read
         self._registered_ms: int | None = None  # the _dirty_ms of what the server has, None if it has nothing
         self._maybe_listed = False  # a registration was sent; it may have arrived even if no answer did
         self._draining = False
@@ -135,7 +145,8 @@ class Registrar:
         try:
             async with asyncio.timeout(self._farewell_s), self._turn():
                 if self.registered:
-                    await self._override()
+                    self._touch()
+                    await self._register()
         except (EurekaUnavailable, TimeoutError) as error:
             _log.warning("drain not announced", reason=str(error) or "timed out")
 
@@ -167,15 +178,48 @@ class Registrar:
         await self._register()
 
     async def _register(self) -> None:
+        if not self._past_known:
+            await self._learn_the_past()
         status, dirty_ms = self.status, self._dirty_ms  # set_status may change them meanwhile
         self._maybe_listed = True
-        await self._writes.register(self.registration, status, dirty_ms)
+        await self._writes.register(self._as_registered(), status, dirty_ms)
         self._registered_ms = dirty_ms
         self.registrations_total += 1
         self._confirmed()
         _log.info("registered", **self._identity(), status=status.value)
         if self._draining:  # the server that forgot us forgot the override too
             await self._override()
+
+    async def _learn_the_past(self) -> None:
+        """Start behind what an earlier life of ours registered, whatever the wall clock says now.
+
+        A server keeps the instance with the newer timestamp, so after a step back of the clock it would ignore us
+        (AbstractInstanceRegistry.register). Not being able to read this does not keep us from registering.
+        """
+        try:
+            stored = await self._writes.stored(self.registration)
+        except (EurekaUnavailable, GarbledRegistry) as error:
+            _log.debug("earlier registration not read", reason=str(error), **self._identity())
+            return
+        if stored is not None:
+            self._dirty_ms = max(self._dirty_ms, stored.dirty_ms + 1)
+            if stored.override is not Status.UNKNOWN:
+                await self._judge_override(stored)
+        self._past_known = True
+
+    async def _judge_override(self, stored: Stored) -> None:
+        mark, value = _DRAIN_MARK
+        if stored.metadata.get(mark) == value:
+            await self._writes.remove_override(self.registration, self._dirty_ms)
+            _log.info("removed the override of a drain that was cut short", **self._identity())
+        else:
+            override = stored.override.value
+            _log.warning("an operator's override hides the app's true status", override=override, **self._identity())
+
+    def _as_registered(self) -> Registration:
+        if not self._draining:
+            return self.registration
+        return replace(self.registration, metadata=dict([*self.registration.metadata.items(), _DRAIN_MARK]))
 
     async def _override(self) -> None:
         await self._writes.override_status(self.registration, Status.OUT_OF_SERVICE, self._dirty_ms)

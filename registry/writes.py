@@ -1,4 +1,4 @@
-"""The five writes of the Eureka protocol, through py-eureka-client.
+"""The five writes of the Eureka protocol, through py-eureka-client, and what is read before the first of them.
 
 Only the stateless layer of that library is used, its beans and the coroutines of `eureka_basic`. Its
 EurekaClient is not: that one registers again after stop and reports UP whatever the app's true status is.
@@ -7,9 +7,11 @@ EurekaClient is not: that one registers again after stop and reports UP whatever
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import quote
 
 from py_eureka_client import eureka_basic, http_client
 
+from registry.codec import Stored, decode_stored
 from registry.instance import Status
 from registry.registration import Registration
 from registry.transport import EurekaTransport
@@ -60,6 +62,15 @@ class EurekaWrites:
         self._transport = transport
         # The slot is process-wide. The client has no state, so it does not matter whose instance is in it.
         http_client.set_http_client(_RoutingClient())
+
+    async def stored(self, registration: Registration) -> Stored | None:
+        """What the server has under our id, from an earlier life; None for nothing. Never from a server's cache.
+
+        Raises GarbledRegistry for an answer that cannot be read. Not through the library: that reads XML.
+        """
+        path = f"apps/{quote(registration.app, safe='')}/{quote(registration.instance_id, safe='')}"
+        reply = await self._transport.request("GET", path, accept=(404,))
+        return None if reply.status == 404 else decode_stored(reply.body)
 
     async def register(self, registration: Registration, status: Status, dirty_ms: int) -> None:
         await self._call(eureka_basic.register(_ANY_SERVER, _bean(registration, status, dirty_ms)))

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from registry.codec import Action, GarbledRegistry, decode_applications
+from registry.codec import Action, GarbledRegistry, Stored, decode_applications, decode_stored
 from registry.instance import Instance, Status
 
 FULL: dict[str, Any] = {
@@ -183,3 +183,20 @@ def test_an_unknown_action_means_that_the_instance_is_there(written: str | None,
 def test_a_body_that_is_no_registry_is_refused_as_a_whole(body: bytes) -> None:
     with pytest.raises(GarbledRegistry):
         decode_applications(body)
+
+
+@pytest.mark.parametrize(
+    ("instance", "stored"),
+    [
+        ({}, Stored(0, Status.UNKNOWN, {})),
+        ({"lastDirtyTimestamp": 5, "overriddenstatus": "DOWN"}, Stored(5, Status.DOWN, {})),
+        ({"lastDirtyTimestamp": "x", "overriddenStatus": "odd", "metadata": []}, Stored(0, Status.UNKNOWN, {})),
+    ],
+)
+def test_a_stored_instance_is_read_as_tolerantly(instance: dict[str, object], stored: Stored) -> None:
+    assert decode_stored(json.dumps({"instance": instance}).encode()) == stored
+
+
+def test_what_is_no_stored_instance_is_refused() -> None:
+    with pytest.raises(GarbledRegistry):
+        decode_stored(b'{"instance": []}')

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 from structlog.testing import capture_logs
 
+from registry.codec import GarbledRegistry, Stored
 from registry.instance import Status
 from registry.registration import Registration
 from registry.renewal import Registrar
@@ -32,6 +33,8 @@ class Eureka:
 
     listed: Status | None = None
     overridden: bool = False
+    stored_past: Stored | Exception | None = None  # what an earlier life left
+    metadata: dict[str, str] = field(default_factory=dict)  # of the last registration
     up: bool = True
     refuses: str = ""  # this call fails
     calls: list[tuple[str, Status | None, int]] = field(default_factory=list)
@@ -46,8 +49,18 @@ class Eureka:
         if not self.up or call == self.refuses:
             raise EurekaUnavailable("http://***@eureka/: HTTP 503")
 
+    async def stored(self, registration: Registration) -> Stored | None:
+        if isinstance(self.stored_past, Exception):
+            raise self.stored_past
+        return self.stored_past
+
+    async def remove_override(self, registration: Registration, dirty_ms: int) -> bool:
+        await self._arrive("remove override", None, dirty_ms)
+        return True
+
     async def register(self, registration: Registration, status: Status, dirty_ms: int) -> None:
         await self._arrive("register", status, dirty_ms)
+        self.metadata = dict(registration.metadata)
         self.listed = status
 
     async def heartbeat(self, registration: Registration, status: Status, dirty_ms: int) -> bool:
@@ -364,9 +377,11 @@ async def test_draining_overrides_the_status_and_keeps_the_lease(registrar: Regi
     await registrar.renew()
     assert [call[:2] for call in eureka.calls] == [
         ("register", Status.UP),
+        ("register", Status.UP),  # with the mark that the override is ours
         ("override", Status.OUT_OF_SERVICE),
         ("heartbeat", Status.UP),
     ]
+    assert eureka.metadata == {"pranaDraining": "true"}
     assert registrar.status is Status.UP
 
 
@@ -398,6 +413,67 @@ async def test_draining_does_not_fail_or_hang_with_eureka(registrar: Registrar, 
     with capture_logs() as logs:
         await asyncio.wait_for(registrar.drain(), 1)
     assert [line["event"] for line in logs] == ["drain not announced"]
+
+
+# what an earlier life left behind
+
+DRAIN_MARK = {"pranaDraining": "true"}
+
+
+@pytest.mark.parametrize(("stored_ms", "sent_ms"), [(9_000_000, 9_000_001), (1_000_000, 1_000_001), (5, 1_000_000)])
+async def test_the_first_registration_is_newer_than_what_the_server_has(
+    registrar: Registrar, eureka: Eureka, stored_ms: int, sent_ms: int
+) -> None:
+    eureka.stored_past = Stored(stored_ms, Status.UNKNOWN, {})
+    await registrar.renew()
+    await registrar.renew()
+    assert [(call, dirty_ms) for call, _, dirty_ms in eureka.calls] == [("register", sent_ms), ("heartbeat", sent_ms)]
+
+
+@pytest.mark.parametrize("failure", [EurekaUnavailable("403"), GarbledRegistry("not JSON")])
+async def test_a_past_that_cannot_be_read_does_not_keep_it_from_registering(
+    registrar: Registrar, eureka: Eureka, failure: Exception
+) -> None:
+    eureka.stored_past = failure
+    await registrar.renew()
+    assert registrar.registered
+
+
+async def test_a_past_that_could_not_be_read_is_read_before_the_next_registration(
+    registrar: Registrar, eureka: Eureka
+) -> None:
+    eureka.stored_past = EurekaUnavailable("down")
+    eureka.up = False
+    await registrar.renew()
+    eureka.stored_past = Stored(9_000_000, Status.UNKNOWN, {})
+    eureka.up = True
+    await registrar.renew()
+    assert eureka.calls[-1] == ("register", Status.STARTING, 9_000_001)
+    eureka.stored_past = Stored(99_000_000, Status.UNKNOWN, {})
+    eureka.forget()
+    await registrar.renew()
+    assert eureka.calls[-1][2] < 99_000_000, "from then on it is our own past"
+
+
+async def test_the_override_of_our_own_unfinished_drain_is_removed(registrar: Registrar, eureka: Eureka) -> None:
+    eureka.stored_past = Stored(7, Status.OUT_OF_SERVICE, DRAIN_MARK)
+    eureka.refuses = "remove override"
+    await registrar.renew()
+    assert not registrar.registered
+    eureka.refuses = ""
+    await registrar.renew()
+    assert eureka.verbs == ["remove override", "remove override", "register"]
+    assert "pranaDraining" not in eureka.metadata
+
+
+async def test_an_operators_override_is_kept_and_said_once(registrar: Registrar, eureka: Eureka) -> None:
+    eureka.stored_past = Stored(7, Status.OUT_OF_SERVICE, {})
+    with capture_logs() as logs:
+        await registrar.renew()
+        eureka.forget()
+        await registrar.renew()
+    assert eureka.verbs == ["register", "heartbeat", "register"]
+    assert [line["event"] for line in logs].count("an operator's override hides the app's true status") == 1
 
 
 async def test_the_real_wait_ends_by_time_and_by_a_change(eureka: Eureka, time: Time) -> None:

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from py_eureka_client import eureka_basic
 
+from registry.codec import Stored
 from registry.instance import Status
 from registry.registration import Registration
 from registry.renewal import Registrar
@@ -35,10 +36,11 @@ ORDERS = Registration(
 
 
 class Server:
-    """Answers every write with one status, in the order of arrival, once `gate` is open."""
+    """Answers every write with one status, in the order of arrival, once `gate` is open; knows what is `stored`."""
 
     def __init__(self, status: int = 200) -> None:
         self.status = status
+        self.stored: bytes | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrived: list[str] = []
@@ -47,6 +49,8 @@ class Server:
         self.arrival = asyncio.Event()
 
     async def __call__(self, request: web.Request) -> web.Response:
+        if request.method == "GET":
+            return web.Response(body=self.stored, status=404 if self.stored is None else 200)
         line = f"{request.method} {request.raw_path}"
         self.arrived.append(line)
         self.arrival.set()
@@ -184,6 +188,15 @@ async def test_others_in_the_process_may_use_the_library_for_themselves(serve: S
 
 def registrar(writes: EurekaWrites, settle_s: float) -> Registrar:
     return Registrar(ORDERS, writes, clock=lambda: 0.0, epoch_ms=lambda: 1, rng=Random(1), settle_s=settle_s)
+
+
+async def test_what_an_earlier_life_left_is_read_as_json(serve: Serve, connect: Connect) -> None:
+    server = Server()
+    writes = connect(await serve(server))
+    assert await writes.stored(ORDERS) is None
+    instance = {"lastDirtyTimestamp": "1700000000123", "overriddenStatus": "OUT_OF_SERVICE", "metadata": {"a": "b"}}
+    server.stored = json.dumps({"instance": instance}).encode()
+    assert await writes.stored(ORDERS) == Stored(1700000000123, Status.OUT_OF_SERVICE, {"a": "b"})
 
 
 async def test_a_registration_in_flight_is_finished_before_the_goodbye(serve: Serve, connect: Connect) -> None:
