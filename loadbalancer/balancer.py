@@ -88,9 +88,9 @@ class Balancer:
         """Claim a node for one attempt; None when there is no member at all.
 
         In order: nodes in rotation that are not in `avoid` (those already tried), an ejected one whose probe is due,
-        avoided ones in rotation. With nothing in rotation every member will do (panic, as in Envoy and Finagle): a
-        call that might fail beats one that surely does. A due probe takes precedence on a first attempt; a retry is
-        not risked on one while there is a better node.
+        any other ejected one, avoided ones in rotation. With nothing in rotation every member will do (panic, as in
+        Envoy and Finagle): a call that might fail beats one that surely does. A due probe takes precedence on a first
+        attempt; a retry is not risked on one while there is a better node.
         """
         now_s = self._clock()
         nodes = self._rotation or self._nodes
@@ -101,7 +101,9 @@ class Balancer:
                 return probe
         if not nodes:
             return None
-        node = self._rule.choose(fresh or nodes, now_s)
+        # Whatever is in rotation has failed this very request: an ejected node may well have recovered meanwhile.
+        untried = fresh or [node for node in self._nodes if node not in avoid]
+        node = self._rule.choose(untried or nodes, now_s)
         return Pick(node, now_s, node.standing.ticket, self._settle)
 
     def _probe(self, avoid: Collection[Node], now_s: float) -> Pick | None:

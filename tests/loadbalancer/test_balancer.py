@@ -274,7 +274,8 @@ def test_each_ejected_node_is_probed_at_its_own_time() -> None:
     f.clock.now_s += 0.9
     f.eject(b)
     f.clock.now_s = a.standing.retry_at_s
-    assert f.pick((a, *f.nodes[2:])).node is not b
+    assert f.pick((a, *f.nodes[2:])).node is b
+    assert not b.standing.probing, "a retry does not bring a probe forward"
     assert f.pick().node is a
     assert f.chosen(6) == {f.nodes[2], f.nodes[3]}
     f.clock.now_s = b.standing.retry_at_s
@@ -299,7 +300,24 @@ def test_a_retry_is_not_risked_on_a_probe_while_there_is_a_better_node() -> None
     f.clock.now_s = sick.standing.retry_at_s
     assert f.pick((tried,)).node is fresh
     assert f.pick((tried, fresh)).node is sick, "a probe that is due comes before a node that just failed"
-    assert f.pick((tried, fresh)).node in (tried, fresh)
+    assert f.pick((tried, fresh, sick)).node in (tried, fresh)
+
+
+def test_when_all_in_rotation_were_tried_an_ejected_node_comes_before_a_second_try() -> None:
+    f = Fixture(3)
+    sick, *tried = f.nodes
+    f.eject(sick)
+    pick = f.pick(tuple(tried))
+    assert pick.node is sick
+    pick.report(Outcome.SUCCESS, 0.01)
+    assert sick.ejected, "such an attempt is not the probe"
+    f.clock.now_s = sick.standing.retry_at_s
+    probe, beside = f.pick(), f.pick(tuple(tried))
+    assert (probe.node, beside.node) == (sick, sick)
+    beside.report(Outcome.FAILURE, 0.01)
+    assert sick.standing.probing
+    probe.report(Outcome.SUCCESS, 0.01)
+    assert not sick.ejected
 
 
 def test_an_avoided_node_is_not_probed() -> None:
