@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from tests.e2e.processes import PRANA, Answer, Process, accepts, call, free_port, until
+from tests.e2e.processes import PRANA, Answer, Process, call, free_port
 
 
 class Server(Protocol):
@@ -36,7 +36,7 @@ class EmbeddedServer:
 
     def start(self) -> None:
         self._process = Process([str(PRANA), "registry", "--listen", f"127.0.0.1:{self.port}"], self._output)
-        until(lambda: accepts(self.port), "the registry to listen")
+        self._process.until_listening(self.port)
 
     def stop(self) -> None:
         if self._process is not None:

@@ -99,6 +99,13 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
 
+    def until_listening(self, port: int) -> None:
+        def listening() -> bool:
+            assert self.running, self.output
+            return accepts(port)
+
+        until(listening, f"port {port} to be opened")
+
     def exit_code(self, within_s: float = PATIENCE_S) -> int:
         """Waits for its end; a negative number is the signal that ended it."""
         return self._popen.wait(within_s)
@@ -123,7 +130,7 @@ class App:
     def start(self) -> None:
         command = [sys.executable, str(APP), str(self.port), self.name, str(self.ledger)]
         self._process = Process(command, self._output)
-        until(lambda: accepts(self.port), f"{self.name} to listen")
+        self._process.until_listening(self.port)
 
     @property
     def running(self) -> bool:

@@ -458,15 +458,15 @@ def test_a_second_signal_ends_it_at_once(
     assert sidecar.exit_code(LATE_S) == code
 
 
-def test_a_server_that_hangs_does_not_hold_up_the_end(eureka: Eureka, app: App, start_sidecar: StartSidecar) -> None:
-    sidecar = start_sidecar(settings(app, eureka, shutdown={"drain_delay": "500ms", "grace": "1s"}))
-    until_status(eureka, app, "UP")
-    eureka.signal(signal.SIGSTOP)  # it still accepts, as its kernel does that, and never answers
+def test_a_server_that_hangs_does_not_hold_up_the_end(embedded: Eureka, app: App, start_sidecar: StartSidecar) -> None:
+    sidecar = start_sidecar(settings(app, embedded, shutdown={"drain_delay": "500ms", "grace": "1s"}))
+    until_status(embedded, app, "UP")
+    embedded.signal(signal.SIGSTOP)  # it still accepts, as its kernel does that, and never answers
     try:
         sidecar.signal(signal.SIGTERM)
         started_s = time.monotonic()
         assert sidecar.exit_code() == 0
         assert time.monotonic() - started_s < 0.5 + 1.0 + 10.0
     finally:
-        eureka.signal(signal.SIGCONT)
+        embedded.signal(signal.SIGCONT)
     assert sidecar.events("not deregistered, the lease will expire")
