@@ -1,41 +1,45 @@
-"""Eureka's REST interface over a `LeaseStore`: `/eureka/...` and, the same, `/eureka/v2/...`.
+"""Eureka's REST interface: `/eureka/...` and, the same, `/eureka/v2/...`.
 
-Not here yet, and answered with 404: peer replication, `status`, `asg`, `serverinfo`. XML request bodies are 415.
 Errors have an empty body (a JSON body on a heartbeat's 404 kept Java clients from ever registering again), but for
 the 400 texts of a registration. A status or timestamp that cannot be read is 500, as in Eureka.
 """
 
-from collections.abc import Awaitable, Callable
+import re
 
 from aiohttp import web
 
 from registry.instance import Status
-from registry.server.document import (
-    Document,
-    application_document,
-    applications_document,
-    instance_document,
-    to_json,
-    to_xml,
+from registry.server import replication
+from registry.server.about import XML_ROOT, About
+from registry.server.cache import ResponseCache
+from registry.server.document import Document, instance_document, to_json
+from registry.server.http import (
+    accepted,
+    answered,
+    empty,
+    empty_errors,
+    only_acceptable,
+    read_body,
+    unreadable,
 )
+from registry.server.jackson import MAX_LONG
+from registry.server.json_body import read_json
+from registry.server.lease import Lease
+from registry.server.media import CONTENT_TYPES, listed_form
 from registry.server.page import render_page
-from registry.server.registration import (
-    InvalidRegistrationError,
-    UnreadableBodyError,
-    parse_registration,
-)
-from registry.server.store import Lease, LeaseStore
+from registry.server.registration import InvalidRegistrationError, UnreadableBodyError, require_complete
+from registry.server.store import LeaseStore, Renewal
+from registry.server.views import Kind, View
+from registry.server.xml_body import read_xml
 
 BASES = ("/eureka", "/eureka/v2")  # Spring Cloud's and the Netflix WAR's
-MAX_BODY_BYTES = 1024 * 1024
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+MAX_BODY_BYTES = 4 * 1024 * 1024  # a batch has up to 250 instances
 
 
-def build_app(store: LeaseStore) -> web.Application:
-    app = web.Application(middlewares=[_empty_errors], client_max_size=MAX_BODY_BYTES)
-    api = EurekaApi(store)
+def build_app(api: "EurekaApi") -> web.Application:
+    app = web.Application(middlewares=[empty_errors, only_acceptable], client_max_size=MAX_BODY_BYTES)
     app.router.add_get("/", api.page)
+    app.router.add_get("/eureka/serverinfo/statusoverrides", api.overrides)
     for base in BASES:
         app.router.add_routes(api.routes(base))
     return app
@@ -44,16 +48,16 @@ def build_app(store: LeaseStore) -> web.Application:
 class EurekaApi:
     """One method per endpoint of the protocol."""
 
-    def __init__(self, store: LeaseStore) -> None:
+    def __init__(self, store: LeaseStore, cache: ResponseCache[View], about: About) -> None:
         self._store = store
+        self._cache = cache
+        self._about = about
 
     def routes(self, base: str) -> list[web.RouteDef]:
         instance = f"{base}/apps/{{app}}/{{id}}"
         return [
-            web.get(f"{base}/apps", self.applications),
-            web.get(f"{base}/apps/", self.applications),
-            web.get(f"{base}/apps/delta", self.delta),
-            web.get(f"{base}/apps/delta/", self.delta),
+            web.get(f"{base}/apps{{slash:/?}}", self.applications),
+            web.get(f"{base}/apps/delta{{slash:/?}}", self.delta),
             web.get(f"{base}/apps/{{app}}", self.application),
             web.post(f"{base}/apps/{{app}}", self.register),
             web.get(instance, self.instance),
@@ -63,27 +67,30 @@ class EurekaApi:
             web.delete(f"{instance}/status", self.drop_override),
             web.put(f"{instance}/metadata", self.put_metadata),
             web.get(f"{base}/instances/{{id}}", self.instance_by_id),
-            web.get(f"{base}/vips/{{vip}}", self.vip),
-            web.get(f"{base}/svips/{{vip}}", self.secure_vip),
+            web.get(f"{base}/vips/{{name}}", self.vip),
+            web.get(f"{base}/svips/{{name}}", self.secure_vip),
+            web.post(f"{base}/peerreplication/batch{{slash:/?}}", self.batch),
+            web.get(f"{base}/status", self.status),
+            web.put(f"{base}/asg/{{name}}/status", self.scaling_group),
         ]
 
     async def page(self, _request: web.Request) -> web.Response:
-        return render_page(list(self._store.leases()))
+        return render_page(list(self._store.leases()), preserving=self._store.preserving)
 
     async def applications(self, request: web.Request) -> web.Response:
-        leases = list(self._store.leases())
-        document = applications_document(leases, version="1", counted=leases)
-        return _compressed(request, _answer(request, document))
+        return self._listed(request, "all", "", may_gzip=True)
 
     async def delta(self, request: web.Request) -> web.Response:
-        changes, version = self._store.changes(), str(self._store.version)
-        document = applications_document(changes, version=version, counted=self._store.leases())
-        return _compressed(request, _answer(request, document))
+        return self._listed(request, "delta", "", may_gzip=True)
 
     async def application(self, request: web.Request) -> web.Response:
-        app = _app(request)
-        leases = self._store.application(app)
-        return _answer(request, application_document(app, leases)) if leases else _empty(404)
+        return self._listed(request, "app", _app(request))
+
+    async def vip(self, request: web.Request) -> web.Response:
+        return self._listed(request, "vip", request.match_info["name"])
+
+    async def secure_vip(self, request: web.Request) -> web.Response:
+        return self._listed(request, "svip", request.match_info["name"])
 
     async def instance(self, request: web.Request) -> web.Response:
         return _one(request, self._store.find(*_key(request)))
@@ -91,27 +98,28 @@ class EurekaApi:
     async def instance_by_id(self, request: web.Request) -> web.Response:
         return _one(request, self._store.find_by_id(request.match_info["id"]))
 
-    async def vip(self, request: web.Request) -> web.Response:
-        vip = request.match_info["vip"]
-        return _vip_answer(request, [it for it in self._store.leases() if vip in it.registration.vips])
-
-    async def secure_vip(self, request: web.Request) -> web.Response:
-        vip = request.match_info["vip"]
-        return _vip_answer(request, [it for it in self._store.leases() if vip in it.registration.secure_vips])
-
     async def register(self, request: web.Request) -> web.Response:
-        body = await _json_body(request)
+        content_type, body = await read_body(request)
         try:
-            self._store.register(parse_registration(_app(request), body))
+            registration = read_xml(body) if content_type == CONTENT_TYPES["xml"] else read_json(body)
+            require_complete(registration, _app(request))
         except UnreadableBodyError:
-            body = b'{"error": "cannot parse request body"}'
-            return web.Response(status=400, body=body, content_type="application/json")
+            return unreadable(content_type)
         except InvalidRegistrationError as error:
-            return web.Response(status=400, body=str(error).encode(), content_type="application/xml")
-        return _empty(204)
+            content_type = CONTENT_TYPES[accepted(request)]
+            return web.Response(status=400, body=str(error).encode(), content_type=content_type)
+        self._store.register(registration, replicated=_replicated(request))
+        return empty(204)
 
     async def renew(self, request: web.Request) -> web.Response:
-        return _done(self._store.renew(*_key(request), _last_dirty_ms(request)))
+        key, last_dirty_ms = _key(request), _last_dirty_ms(request)
+        if not _replicated(request):
+            renewal = self._store.renew(*key, last_dirty_ms)
+            return _done(renewal in (Renewal.SAME, Renewal.STORED_IS_NEWER))
+        answer = replication.heartbeat(self._store, *key, last_dirty_ms, request.query.get("overriddenstatus"))
+        if answer.lease is None:
+            return empty(answer.status)
+        return answered(instance_document(answer.lease), accepted(request), answer.status)
 
     async def cancel(self, request: web.Request) -> web.Response:
         return _done(self._store.cancel(*_key(request)))
@@ -119,14 +127,14 @@ class EurekaApi:
     async def override(self, request: web.Request) -> web.Response:
         app, instance_id = _key(request)
         if self._store.find(app, instance_id) is None:
-            return _empty(404)
+            return empty(404)
         status = _status(request.query.get("value"))
         return _done(self._store.override(app, instance_id, status, _last_dirty_ms(request)))
 
     async def drop_override(self, request: web.Request) -> web.Response:
         app, instance_id = _key(request)
         if self._store.find(app, instance_id) is None:
-            return _empty(404)
+            return empty(404)
         status = _status(request.query.get("value", Status.UNKNOWN))
         return _done(self._store.drop_override(app, instance_id, status, _last_dirty_ms(request)))
 
@@ -134,14 +142,47 @@ class EurekaApi:
         first_values = {key: request.query.getone(key) for key in request.query}
         return _done(self._store.put_metadata(*_key(request), first_values))
 
+    async def batch(self, request: web.Request) -> web.Response:
+        content_type, body = await read_body(request)
+        try:
+            if content_type != CONTENT_TYPES["json"]:
+                raise UnreadableBodyError("Eureka has no XML form of a batch")
+            writes = replication.read_batch(body)
+        except UnreadableBodyError:
+            return unreadable(content_type)
+        except replication.EmptyBatchError:
+            return empty(500)
+        as_json, as_xml = replication.batch_document([replication.apply(write, self._store) for write in writes])
+        form = accepted(request)
+        return answered(as_json if form == "json" else as_xml, form)
 
-@web.middleware
-async def _empty_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except web.HTTPException as error:
-        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return _empty(error.status, allow)
+    async def status(self, request: web.Request) -> web.Response:
+        if request.transport is None:  # the client has gone
+            return empty(500)
+        host, port = request.transport.get_extra_info("sockname")[:2]
+        document: Document = self._about.document(host, port)
+        form = accepted(request)
+        return answered(document if form == "json" else {XML_ROOT: document}, form)
+
+    async def overrides(self, _request: web.Request) -> web.Response:
+        body = to_json({id: status.value for id, status in self._store.overrides.items()})
+        return web.Response(body=body, content_type=CONTENT_TYPES["json"])
+
+    async def scaling_group(self, _request: web.Request) -> web.Response:
+        """There are no auto-scaling groups beyond AWS; Eureka says so with 400."""
+        return empty(400)
+
+    def _listed(self, request: web.Request, kind: Kind, name: str, *, may_gzip: bool = False) -> web.Response:
+        form = listed_form(request.headers.get("Accept", ""))
+        compact = request.headers.get("X-Eureka-Accept", "").lower() == "compact"
+        payload = self._cache.get(View(kind, name, form, compact))
+        if payload is None:
+            return empty(404)
+        content_type = CONTENT_TYPES[form]
+        if may_gzip and "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers = {"Content-Encoding": "gzip"}
+            return web.Response(body=payload.gzipped, content_type=content_type, headers=headers)
+        return web.Response(body=payload.plain, content_type=content_type)
 
 
 def _app(request: web.Request) -> str:
@@ -152,12 +193,18 @@ def _key(request: web.Request) -> tuple[str, str]:
     return _app(request), request.match_info["id"]
 
 
+def _replicated(request: web.Request) -> bool:
+    return request.headers.get("x-netflix-discovery-replication") == "true"
+
+
 def _last_dirty_ms(request: web.Request) -> int | None:
+    """As `Long.valueOf` reads it."""
     text = request.query.get("lastDirtyTimestamp")
-    try:
-        return None if text is None else int(text)
-    except ValueError as error:
-        raise web.HTTPInternalServerError from error
+    if text is None:
+        return None
+    if not re.fullmatch(r"[+-]?[0-9]{1,19}", text) or abs(int(text)) > MAX_LONG:
+        raise web.HTTPInternalServerError
+    return int(text)
 
 
 def _status(text: str | None) -> Status:
@@ -167,39 +214,9 @@ def _status(text: str | None) -> Status:
     return Status(text)
 
 
-async def _json_body(request: web.Request) -> bytes:
-    charset = (request.charset or "utf-8").lower()
-    if request.content_type != "application/json" or charset not in ("utf-8", "iso-8859-1"):
-        raise web.HTTPUnsupportedMediaType
-    body = await request.read()
-    return body if charset == "utf-8" else body.decode(charset).encode()
-
-
-def _answer(request: web.Request, document: Document) -> web.Response:
-    """JSON when Accept names it and does not name XML; XML is Eureka's first choice, also for `*/*` and nothing."""
-    accept = request.headers.get("Accept", "")
-    if "json" in accept and "xml" not in accept:
-        return web.Response(body=to_json(document), content_type="application/json")
-    return web.Response(body=to_xml(document), content_type="application/xml")
-
-
-def _vip_answer(request: web.Request, leases: list[Lease]) -> web.Response:
-    return _answer(request, applications_document(leases, version="-1", counted=leases))
-
-
 def _one(request: web.Request, lease: Lease | None) -> web.Response:
-    return _empty(404) if lease is None else _answer(request, instance_document(lease))
-
-
-def _compressed(request: web.Request, response: web.Response) -> web.Response:
-    if "gzip" in request.headers.get("Accept-Encoding", ""):
-        response.enable_compression(web.ContentCoding.gzip)
-    return response
+    return empty(404) if lease is None else answered(instance_document(lease), accepted(request))
 
 
 def _done(found: bool) -> web.Response:
-    return _empty(200 if found else 404)
-
-
-def _empty(status: int, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, headers=headers, content_type="application/xml")
+    return empty(200 if found else 404)

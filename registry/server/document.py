@@ -1,36 +1,40 @@
-"""What the server answers with: Eureka's documents, as JSON and as XML.
+"""What the server answers with: Eureka's documents as one tree, which `to_json` and `to_xml` write.
 
-One tree serves both. Its JSON form has exactly the fields and types of Netflix eureka 2.0.6 `EurekaJacksonCodec`:
-strict Java clients reject a whole registry over one unknown key. The XML form renames what XStream renamed.
+The full form has exactly the fields and types of Netflix eureka 2.0.5 `EurekaJacksonCodec`: strict Java clients
+reject a whole registry over one unknown key. The compact one is that of `EurekaJsonJacksonCodec` with
+`MiniInstanceInfoMixIn`. Keys as in JSON: `@x` is an attribute in XML, `$` its text.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
-from xml.etree import ElementTree
 
 import msgspec
 
+from registry.server.lease import Lease, hashcode
 from registry.server.registration import DataCenter, Port
-from registry.server.store import Lease, hashcode
 
 Document = dict[str, Any]
 
-_EMPTY_METADATA = {"@class": "java.util.Collections$EmptyMap"}
+EMPTY_METADATA = {"@class": "java.util.Collections$EmptyMap"}
 _HIDDEN_SIDS = {None, "na", "unknown"}
-_NAME_START = re.compile("[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff]")
-_NO_XML_CHAR = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 section 2.2
+_COMPACT_CARRIED = ("vipAddress", "secureVipAddress", "asgName")
+
+
+def to_json(document: Document) -> bytes:
+    return msgspec.json.encode(document)
 
 
 def instance_document(lease: Lease) -> Document:
-    return {"instance": _instance(lease)}
+    return {"instance": instance_fields(lease)}
 
 
-def application_document(app: str, leases: Iterable[Lease]) -> Document:
-    return {"application": _application(app, leases)}
+def application_document(app: str, leases: Iterable[Lease], *, compact: bool = False) -> Document:
+    return {"application": _application(app, leases, compact=compact)}
 
 
-def applications_document(leases: Iterable[Lease], *, version: str, counted: Iterable[Lease]) -> Document:
+def applications_document(
+    leases: Iterable[Lease], *, version: str, counted: Iterable[Lease], compact: bool = False
+) -> Document:
     """The list of applications; `counted` are the instances that `apps__hashcode` speaks about."""
     by_app: dict[str, list[Lease]] = {}
     for lease in leases:
@@ -39,28 +43,12 @@ def applications_document(leases: Iterable[Lease], *, version: str, counted: Ite
         "applications": {
             "versions__delta": version,
             "apps__hashcode": hashcode(counted),
-            "application": [_application(app, members) for app, members in by_app.items()],
+            "application": [_application(app, members, compact=compact) for app, members in by_app.items()],
         }
     }
 
 
-def to_json(document: Document) -> bytes:
-    return msgspec.json.encode(document)
-
-
-def to_xml(document: Document) -> bytes:
-    ((name, content),) = document.items()
-    root = ElementTree.Element(name)
-    _fill(root, content)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode").encode()
-
-
-def _application(app: str, leases: Iterable[Lease]) -> Document:
-    return {"name": app, "instance": [_instance(lease) for lease in leases]}
-
-
-def _instance(lease: Lease) -> Document:
+def instance_fields(lease: Lease) -> Document:
     registration = lease.registration
     fields: Document = {
         "instanceId": registration.instance_id,
@@ -75,7 +63,7 @@ def _instance(lease: Lease) -> Document:
         "countryId": registration.country_id,
         "dataCenterInfo": _data_center(registration.data_center),
         "leaseInfo": _lease_info(lease),
-        "metadata": _metadata(registration.metadata),
+        "metadata": registration.metadata or EMPTY_METADATA,
         **registration.carried,
         # Only a Eureka server that registers with itself is one.
         "isCoordinatingDiscoveryServer": "false",
@@ -83,6 +71,33 @@ def _instance(lease: Lease) -> Document:
         "lastDirtyTimestamp": str(lease.last_dirty_ms),
         "actionType": lease.action,
     }
+    return _present(fields)
+
+
+def _application(app: str, leases: Iterable[Lease], *, compact: bool) -> Document:
+    fields = _compact_fields if compact else instance_fields
+    return {"name": app, "instance": [fields(lease) for lease in leases]}
+
+
+def _compact_fields(lease: Lease) -> Document:
+    registration = lease.registration
+    fields: Document = {
+        "instanceId": registration.instance_id,
+        "app": registration.app,
+        "ipAddr": registration.ip,
+        "hostName": registration.host,
+        "status": lease.status.value,
+        "port": _port(registration.port),
+        "securePort": _port(registration.secure_port),
+        "dataCenterInfo": _data_center(registration.data_center),
+        **{name: registration.carried.get(name) for name in _COMPACT_CARRIED},
+        "lastUpdatedTimestamp": lease.last_updated_ms,
+        "actionType": lease.action,
+    }
+    return _present(fields)
+
+
+def _present(fields: Document) -> Document:
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -104,48 +119,5 @@ def _port(port: Port) -> Document:
 def _data_center(data_center: DataCenter) -> Document:
     document: Document = {"@class": data_center.class_name, "name": data_center.name}
     if data_center.metadata is not None:
-        document["metadata"] = _metadata(data_center.metadata)
+        document["metadata"] = data_center.metadata
     return document
-
-
-def _metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
-    return metadata or _EMPTY_METADATA
-
-
-def _fill(element: ElementTree.Element, content: Any) -> None:
-    if not isinstance(content, dict):
-        element.text = _NO_XML_CHAR.sub("\N{REPLACEMENT CHARACTER}", str(content))
-    elif element.tag == "metadata" and content is not _EMPTY_METADATA:
-        for key, text in content.items():
-            if key:  # an element needs a name; Java writes `<>` here, which nobody can read
-                _fill(ElementTree.SubElement(element, _element_name(key)), text)
-    else:
-        for key, child in content.items():
-            _add(element, key, child)
-
-
-def _add(element: ElementTree.Element, key: str, child: Any) -> None:
-    if key.startswith("@"):
-        element.set(key[1:], child)
-    elif key == "$":
-        element.text = str(child)
-    else:
-        name = "overriddenstatus" if key == "overriddenStatus" else key
-        for item in child if isinstance(child, list) else [child]:
-            _fill(ElementTree.SubElement(element, name), item)
-
-
-def _element_name(key: str) -> str:
-    """XStream's XmlFriendlyNameCoder: metadata `my_key` is seen as `my__key`, `$x` as `_-x`, `a b` as `a_.0020b`."""
-    return "".join(_name_part(char, first=at == 0) for at, char in enumerate(key))
-
-
-def _name_part(char: str, *, first: bool) -> str:
-    if char == "_":
-        return "__"
-    if char == "$":
-        return "_-"
-    if _NAME_START.match(char) or (not first and char in "-.0123456789"):
-        return char
-    # XStream lets `:` pass, which is no well-formed document without a namespace; the escape is.
-    return f"_.{ord(char):04x}"

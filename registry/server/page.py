@@ -6,7 +6,7 @@ from html import escape
 
 from aiohttp import web
 
-from registry.server.store import Lease
+from registry.server.lease import Lease
 
 _COLUMNS = ("application", "instance", "status", "address", "vip", "zone", "registered", "last heartbeat")
 # Nothing on the page comes from elsewhere, and nothing registered may run in it.
@@ -20,16 +20,23 @@ th, td {{ text-align: left; padding: .3em 1em .3em 0; border-bottom: 1px solid #
 </style></head><body>
 <h1>Prana registry</h1>
 <p>{count} registered. For development and tests; nothing is kept on disk. As data: <code>/eureka/apps</code></p>
+{notice}
 <table><thead><tr>{head}</tr></thead><tbody>
 {rows}
 </tbody></table></body></html>
 """
 
+_PRESERVING = (
+    "<p><strong>Self-preservation is on: far fewer heartbeats arrive than should, so nothing expires.</strong></p>"
+)
 
-def render_page(leases: Iterable[Lease]) -> web.Response:
+
+def render_page(leases: Iterable[Lease], *, preserving: bool) -> web.Response:
+    """`preserving`: self-preservation keeps expired leases at present."""
     ordered = sorted(leases, key=lambda lease: lease.key)
     text = _PAGE.format(
         count=len(ordered),
+        notice=_PRESERVING if preserving else "",
         head="".join(f"<th>{name}</th>" for name in _COLUMNS),
         rows="\n".join(_row(lease) for lease in ordered),
     )

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import pytest
 
-from registry.server.registration import PLAIN_CLASS, Registration, parse_registration
+from registry.server.json_body import registration_of
+from registry.server.registration import PLAIN_CLASS, Registration
 from registry.server.store import LeaseStore
 
 
@@ -34,11 +34,10 @@ def store(clock: Clock) -> LeaseStore:
 
 @pytest.fixture
 def instance() -> Callable[..., Registration]:
-    """Makes a registration of application A, id i1, with a lease of 90 s; keywords are fields of the JSON body."""
+    """Makes a registration of application A, id i1, with a lease of 90 s; keywords are JSON fields."""
 
     def make(**fields: Any) -> Registration:
         plain = {"instanceId": "i1", "hostName": "h1", "app": "A", "ipAddr": "10.0.0.1", "lastDirtyTimestamp": 100}
-        body = {**plain, "dataCenterInfo": {"@class": PLAIN_CLASS, "name": "MyOwn"}, **fields}
-        return parse_registration(str(body["app"]).upper(), msgspec.json.encode({"instance": body}))
+        return registration_of({**plain, "dataCenterInfo": {"@class": PLAIN_CLASS, "name": "MyOwn"}, **fields})
 
     return make

@@ -12,14 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from py_eureka_client import eureka_basic, http_client
 
-from registry.server import RegistryServer, serve
-from registry.server.document import instance_document, to_json, to_xml
+from registry.server import RegistryServer, RegistrySettings, serve
+from registry.server.document import instance_document, to_json
+from registry.server.document_xml import to_xml
+from registry.server.json_body import read_json
 from registry.server.registration import (
     PLAIN_CLASS,
     InvalidRegistrationError,
     UnreadableBodyError,
-    parse_registration,
+    require_complete,
 )
+from registry.server.xml_body import MAX_DEPTH, MAX_ELEMENTS, read_xml
 from registry.server.store import LeaseStore
 
 PLAIN = {"@class": PLAIN_CLASS, "name": "MyOwn"}
@@ -57,7 +60,7 @@ async def test_after_close_the_port_is_free_and_the_next_server_there_is_empty(
     first = await serve("127.0.0.1", 0)
     await register(session, first)
     await first.close()
-    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"registry-eviction"})
+    assert {task.get_name() for task in asyncio.all_tasks()}.isdisjoint({"registry-loops"})
     second = await serve("127.0.0.1", first.port)
     assert second.url == f"http://127.0.0.1:{first.port}/eureka/"
     async with session.get(f"{second.url}apps", headers={"Accept": "application/json"}) as answer:
@@ -66,7 +69,7 @@ async def test_after_close_the_port_is_free_and_the_next_server_there_is_empty(
 
 
 async def test_the_background_loop_evicts(session: aiohttp.ClientSession) -> None:
-    server = await serve("127.0.0.1", 0, eviction_interval_s=0.05)
+    server = await serve("127.0.0.1", 0, RegistrySettings(eviction_interval_s=0.05))
     await register(session, server, leaseInfo={"durationInSecs": 1})
     async with asyncio.timeout(5):
         while await _listed(session, server):  # noqa: ASYNC110 - a real second has to pass
@@ -87,16 +90,11 @@ async def test_every_error_but_the_400_texts_has_an_empty_body(
         ("GET", "nothing", 404),
         ("PATCH", "apps", 405),
         ("POST", "apps/A", 415),
-        ("POST", "peerreplication/batch/", 404),
+        ("POST", "peerreplication/batch/", 415),
+        ("PUT", "asg/group/status?value=ENABLED", 400),
     ):
         async with session.request(method, server.url + path, data=b"<instance/>") as answer:
             assert (answer.status, await answer.read()) == (status, b""), path
-
-
-async def test_an_xml_registration_is_415_for_now(session: aiohttp.ClientSession, server: RegistryServer) -> None:
-    xml = {"Content-Type": "application/xml"}
-    async with session.post(f"{server.url}apps/A", data=b"<instance/>", headers=xml) as answer:
-        assert answer.status == 415
 
 
 async def test_lists_are_gzipped_only_for_who_accepts_gzip(
@@ -156,11 +154,13 @@ metadata_maps = st.dictionaries(st.text(), st.text())
 def test_any_json_is_refused_or_reads_back_in_both_forms(fields: dict[str, Any], metadata: dict[str, str]) -> None:
     plain = {"instanceId": "i", "hostName": "h", "app": "A", "ipAddr": "1", "dataCenterInfo": PLAIN}
     body = json.dumps({"instance": {**plain, "metadata": metadata, **fields}}).encode()
-    store = LeaseStore(lambda: 1)
     try:
-        store.register(parse_registration("A", body))
+        registration = read_json(body)
+        require_complete(registration, "A")
     except (UnreadableBodyError, InvalidRegistrationError):
         return
+    store = LeaseStore(lambda: 1)
+    store.register(registration)
     (lease,) = store.leases()
     read_back = json.loads(to_json(instance_document(lease)))["instance"]
     instance = ElementTree.fromstring(to_xml(instance_document(lease)))  # noqa: S314 - our own document

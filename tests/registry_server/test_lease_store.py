@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.instance import Status
-from registry.server.registration import PLAIN_CLASS, Registration, parse_registration
-from registry.server.store import Lease, LeaseStore, effective_status, hashcode
+from registry.server.effective_status import effective_status
+from registry.server.json_body import registration_of
+from registry.server.lease import Lease, hashcode
+from registry.server.registration import PLAIN_CLASS, Registration
+from registry.server.store import LeaseStore, Renewal
 
 Instance = Callable[..., Registration]
 UP, DOWN, STARTING, OUT, UNKNOWN = (
@@ -81,13 +84,21 @@ def test_a_registration_without_a_dirty_timestamp_counts_as_of_now(
     assert found(store).last_dirty_ms == clock.now_ms
 
 
-@pytest.mark.parametrize(("incoming", "kept"), [(None, True), (99, True), (100, True), (101, False)])
-def test_a_heartbeat_with_a_newer_timestamp_renews_and_asks_for_a_registration(
-    store: LeaseStore, clock: Clock, instance: Instance, incoming: int | None, kept: bool
+@pytest.mark.parametrize(
+    ("incoming", "found_stored"),
+    [
+        (None, Renewal.SAME),
+        (99, Renewal.STORED_IS_NEWER),
+        (100, Renewal.SAME),
+        (101, Renewal.STORED_IS_OLDER),
+    ],
+)
+def test_a_heartbeat_says_which_description_is_newer_and_renews_whichever(
+    store: LeaseStore, clock: Clock, instance: Instance, incoming: int | None, found_stored: Renewal
 ) -> None:
     store.register(instance())
     clock.advance_s(60)
-    assert store.renew("A", "i1", incoming) is kept
+    assert store.renew("A", "i1", incoming) is found_stored
     clock.advance_s(60)
     assert store.find("A", "i1") is not None
 
@@ -97,7 +108,7 @@ def test_a_heartbeat_of_an_instance_in_unknown_is_refused_and_does_not_renew(
 ) -> None:
     store.register(instance(status="UNKNOWN"))
     clock.advance_s(60)
-    assert not store.renew("A", "i1")
+    assert store.renew("A", "i1") is Renewal.UNKNOWN
     clock.advance_s(31)
     assert store.find("A", "i1") is None
 
@@ -152,11 +163,11 @@ def test_the_time_it_came_up_survives_new_registrations(store: LeaseStore, clock
     assert found(store).registered_ms == clock.now_ms - 1000
 
 
-@pytest.mark.parametrize(("doubling", "lifetime_s"), [(False, 90), (True, 180)])
-def test_an_instance_stays_one_lease_after_its_last_heartbeat_or_two_when_asked(
-    clock: Clock, instance: Instance, doubling: bool, lifetime_s: int
+@pytest.mark.parametrize(("strict", "lifetime_s"), [(False, 90), (True, 180)])
+def test_an_instance_stays_one_lease_after_its_last_heartbeat_or_two_when_strict(
+    clock: Clock, instance: Instance, strict: bool, lifetime_s: int
 ) -> None:
-    store = LeaseStore(clock, lease_doubling=doubling)
+    store = LeaseStore(clock, strict_leases=strict)
     store.register(instance())
     store.renew("A", "i1")
     clock.advance_s(lifetime_s)
@@ -184,7 +195,7 @@ def test_a_late_heartbeat_revives_a_lease_that_is_not_evicted_yet(
 ) -> None:
     store.register(instance(leaseInfo={"durationInSecs": 2}))
     clock.advance_s(2.1)
-    assert store.renew("A", "i1")
+    assert store.renew("A", "i1") is Renewal.SAME
     assert store.evict() == []
 
 
@@ -263,12 +274,8 @@ def _play(store: LeaseStore, now_ms: list[int], played: list[tuple[str, str, str
 
 
 def _short_lived(instance_id: str, status: str) -> Registration:
-    body = (
-        f'{{"instance": {{"instanceId": "{instance_id}", "hostName": "h", "app": "A", "ipAddr": "1",'
-        f' "status": "{status}", "leaseInfo": {{"durationInSecs": 2}},'
-        f' "dataCenterInfo": {{"@class": "{PLAIN_CLASS}", "name": "MyOwn"}}}}}}'
-    )
-    return parse_registration("A", body.encode())
+    plain = {"hostName": "h", "app": "A", "ipAddr": "1", "dataCenterInfo": {"@class": PLAIN_CLASS, "name": "MyOwn"}}
+    return registration_of({**plain, "instanceId": instance_id, "status": status, "leaseInfo": {"durationInSecs": 2}})
 
 
 def test_the_hashcode_counts_statuses_in_order_of_their_names(store: LeaseStore, instance: Instance) -> None:
