@@ -63,7 +63,8 @@ def info_document(info: InfoView) -> dict[str, object]:
         "python": info.python,
         "event_loop": info.event_loop,
         "http_parser": info.http_parser,
-        "instance": info.instance,
+        "instance": info.instances[0] if len(info.instances) == 1 else None,
+        "instances": info.instances,
     }
 
 
@@ -131,6 +132,8 @@ def _eureka(eureka: EurekaView) -> dict[str, object]:
     return {
         "enabled": eureka.enabled,
         "registered": eureka.registered,
+        "apps": eureka.apps,
+        "apps_registered": eureka.apps_registered,
         "last_heartbeat": eureka.last_heartbeat_epoch_s,
         "registry_read": eureka.read,
         "last_fetch_age_s": eureka.last_fetch_age_s,

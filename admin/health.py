@@ -1,7 +1,7 @@
 """Is it well, is it ready: decided from views, answered in the forms that Spring and Kubernetes expect."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from admin.views import AppView, EurekaView, ProxyView
 
@@ -12,7 +12,8 @@ _NOT_WELL = ("DOWN", "OUT_OF_SERVICE")
 @dataclass(frozen=True, slots=True)
 class Component:
     status: str  # a member of _WORST_FIRST
-    details: Mapping[str, object]
+    details: Mapping[str, object] = field(default_factory=dict)
+    components: Mapping[str, "Component"] = field(default_factory=dict)  # what it is made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,16 @@ class Health:
     document: Mapping[str, object]
 
 
-def health(app: AppView | None, eureka: EurekaView, proxy: ProxyView, *, with_details: bool) -> Health:
+def health(apps: Sequence[AppView], eureka: EurekaView, proxy: ProxyView, *, with_details: bool) -> Health:
     """Spring Boot's health document; 503 for DOWN and OUT_OF_SERVICE.
 
-    The overall status is the app's and the operator's drain, nothing else: a sidecar that cannot reach Eureka keeps
-    serving from the last registry, and taking the app out of rotation for it would turn a small outage into a large
-    one. Details name hosts and servers, so they are for callers that may see everything.
+    The overall status is that of the worst of the apps and the operator's drain, nothing else: a sidecar that cannot
+    reach Eureka keeps serving from the last registry, and taking the app out of rotation for it would turn a small
+    outage into a large one. Details name hosts and servers, so they are for callers that may see everything.
     """
-    components = {"app": _app(app), "eureka": _eureka(eureka), "proxy": _proxy(proxy)}
+    components = {"app": _apps(apps), "eureka": _eureka(eureka), "proxy": _proxy(proxy)}
     drain = "OUT_OF_SERVICE" if proxy.draining else "UP"
-    status = min(components["app"].status, drain, key=_WORST_FIRST.index)
+    status = _worst(components["app"].status, drain)
     document = {
         "status": status,
         "components": {name: _shown(component, with_details) for name, component in components.items()},
@@ -49,14 +50,29 @@ def readiness(eureka: EurekaView, proxy: ProxyView) -> dict[str, bool]:
 
 
 def _shown(component: Component, with_details: bool) -> dict[str, object]:
-    if not with_details:
-        return {"status": component.status}
-    return {"status": component.status, "details": component.details}
+    shown: dict[str, object] = {"status": component.status}
+    if with_details and component.details:
+        shown["details"] = component.details
+    if component.components:  # as in Spring Boot's composite: instead of details of its own
+        shown["components"] = {name: _shown(part, with_details) for name, part in component.components.items()}
+    return shown
 
 
-def _app(app: AppView | None) -> Component:
-    if app is None:
+def _worst(*statuses: str) -> str:
+    return min(statuses, key=_WORST_FIRST.index)
+
+
+def _apps(apps: Sequence[AppView]) -> Component:
+    """One app is the component; several are parts of it."""
+    if not apps:
         return Component("UNKNOWN", {"reason": "no app is configured"})
+    if len(apps) == 1:
+        return _app(apps[0])
+    parts = {app.key: _app(app) for app in apps}
+    return Component(_worst(*(part.status for part in parts.values())), components=parts)
+
+
+def _app(app: AppView) -> Component:
     details = {
         "name": app.name,
         "eureka_status": app.status,
@@ -88,6 +104,8 @@ def _eureka(eureka: EurekaView) -> Component:
         {
             "problem": eureka.problem,
             "registered": eureka.registered,
+            "apps": eureka.apps,
+            "apps_registered": eureka.apps_registered,
             "registry_read": eureka.read,
             "last_heartbeat": eureka.last_heartbeat_epoch_s,
             "last_fetch_age_s": eureka.last_fetch_age_s,

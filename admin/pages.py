@@ -46,8 +46,13 @@ class Pages:
         return app
 
     async def health(self, request: web.Request) -> web.Response:
-        sources = self._sources
-        seen = health(sources.app(), sources.eureka(), sources.proxy(), with_details=self._refusal(request) is None)
+        """?app=NAME:PORT asks for one of several apps: what Eureka shows as the health page of that app."""
+        sources, apps, wanted = self._sources, self._sources.apps(), request.query.get("app")
+        if wanted is not None:
+            apps = [app for app in apps if app.key == wanted]
+            if not apps:
+                return problem(404, "no such app", apps=[app.key for app in sources.apps()])
+        seen = health(apps, sources.eureka(), sources.proxy(), with_details=self._refusal(request) is None)
         return _json(seen.document, seen.http_status)
 
     async def livez(self, request: web.Request) -> web.Response:

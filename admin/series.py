@@ -4,13 +4,14 @@ Base units, counters in `_total`. Labels are service, state, method class, statu
 few values, and services beyond those known share one `other` series, so that no caller can make series.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from admin.exposition import Buckets, Family, Kind, Labels
 from admin.latency import BUCKET_BOUNDS_S
 from admin.metrics import Event, ProxyMetrics, ServiceMetrics
-from admin.views import CIRCUIT_STATES, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
+from admin.views import CIRCUIT_STATES, AppView, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
 
+_APP_STATUSES = ("STARTING", "UP", "DOWN")
 _NODE_STATES = ("available", "ejected", "unavailable")
 _FALLBACK_EVENTS = {
     "success": Event.FALLBACK_SUCCESS,
@@ -24,6 +25,7 @@ def families(sources: Sources, metrics: ProxyMetrics) -> Iterator[Family]:
     yield from _process_families(sources.info(), sources.proxy(), metrics)
     yield from _request_families(metrics.all_series())
     yield from _service_families(list(sources.services()))
+    yield _app_family(sources.apps())
     yield from _eureka_families(sources.eureka())
 
 
@@ -145,8 +147,15 @@ def _node_state(node: NodeView) -> str:
     return "available" if node.status == "UP" else "unavailable"
 
 
+def _app_family(apps: Sequence[AppView]) -> Family:
+    statuses = [app.status for app in apps]
+    samples = [({"state": status}, statuses.count(status)) for status in _APP_STATUSES]
+    return Family("prana_apps", "gauge", "Apps beside this sidecar by their Eureka status.", samples)
+
+
 def _eureka_families(eureka: EurekaView) -> Iterator[Family]:
-    yield _single("prana_eureka_registered", "gauge", "1 while registered.", int(eureka.registered))
+    yield _single("prana_eureka_registered", "gauge", "1 while all apps are registered.", int(eureka.registered))
+    yield _single("prana_eureka_apps_registered", "gauge", "Apps that are registered.", eureka.apps_registered)
     # Absent rather than 0 before the first: 0 would read as 1970 and fire every alert on age.
     if eureka.last_heartbeat_epoch_s is not None:
         name = "prana_eureka_last_heartbeat_timestamp_seconds"

@@ -62,9 +62,14 @@ class ServiceView:
     metrics: ServiceMetrics
 
 
+def app_key(name: str, port: int) -> str:
+    """What an app is called on the admin port. Two may have one name, but not one port."""
+    return f"{name}:{port}"
+
+
 @dataclass(frozen=True, slots=True)
 class AppView:
-    """The app beside us."""
+    """An app beside us."""
 
     name: str
     status: str  # Eureka status it is registered with, or would be
@@ -73,16 +78,21 @@ class AppView:
     host: str
     port: int
 
+    @property
+    def key(self) -> str:
+        return app_key(self.name, self.port)
+
 
 @dataclass(frozen=True, slots=True)
 class EurekaView:
     enabled: bool  # any server configured
     registering: bool  # asked to register
-    registered: bool
+    apps: int  # to be registered
+    apps_registered: int
     fetching: bool  # asked to read the registry
     read: bool  # read at least once, or restored from the cache
     problem: str  # why the last exchange failed, without credentials; "" when it worked or none was tried
-    last_heartbeat_epoch_s: float | None  # last accepted one
+    last_heartbeat_epoch_s: float | None  # last accepted one; of several apps that of the one furthest behind
     last_fetch_age_s: float | None  # since the last good read
     heartbeats_total: int  # sent, failures included
     heartbeat_failures_total: int
@@ -92,6 +102,11 @@ class EurekaView:
     instances: int
     services: int
     servers: Sequence[str]  # URLs with credentials masked
+
+    @property
+    def registered(self) -> bool:
+        """Every app that is to be."""
+        return 0 < self.apps == self.apps_registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +124,7 @@ class InfoView:
     event_loop: str
     http_parser: str
     started_epoch_s: float
-    instance: Mapping[str, object] | None  # as registered; None when it is not
+    instances: Sequence[Mapping[str, object]]  # the apps as registered
 
 
 class Sources(Protocol):
@@ -121,8 +136,8 @@ class Sources(Protocol):
     def service(self, name: str) -> ServiceView | None:
         """One service, also if it has not been called yet; None for a name that nobody knows. Lower case."""
 
-    def app(self) -> AppView | None:
-        """None when no app is configured."""
+    def apps(self) -> Sequence[AppView]:
+        """The apps beside us, in the order of the configuration."""
 
     def eureka(self) -> EurekaView: ...
 

@@ -16,7 +16,8 @@ from loadbalancer.balancer import Balancer, EjectionEvent
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.node import Node
 from loadbalancer.rules import rule_named
-from prana.config.settings import App, ServicePolicy, Settings
+from prana.apps import AppBeside, deregister, drain
+from prana.config.settings import ServicePolicy, Settings
 from prana.filters.admit import Admit
 from prana.filters.balance import Balance
 from prana.filters.deadline import Deadline
@@ -25,7 +26,7 @@ from prana.filters.observe import Observe
 from prana.filters.rescue import Rescue
 from prana.filters.retry import Retry
 from prana.filters.route import Route
-from prana.identity import registration_of
+from prana.identity import registrations_of
 from prana.journal import BreakerJournal, access_sink, log_ejection
 from prana.pipeline import common_pipeline, service_pipeline
 from prana.resilience.breaker import Breaker, BreakerSettings
@@ -35,14 +36,12 @@ from prana.service import Service
 from prana.services import Services
 from prana.signals import Stop
 from prana.startup import listening
-from prana.views import Views, app_status
+from prana.views import Views
 from prana.wire.client import AttemptTimes, Client
 from prana.wire.pool import Pool
 from prana.wire.server import ProxyServer
 from registry.discovery import Discovery
-from registry.healthcheck import HealthCheck, HttpProbe, Probe, TcpProbe
 from registry.instance import Instance
-from registry.renewal import Registrar
 from registry.static import static_instances
 from registry.transport import EurekaTransport
 from registry.writes import EurekaWrites
@@ -88,7 +87,7 @@ class Sidecar:
             settings, self._services, self._server, self._transport, self._discovery, clock, self._started_epoch_s
         )
         self._admin: admin.server.AdminServer | None = None
-        self._registrar: Registrar | None = None
+        self._apps: list[AppBeside] = []
 
     def _make_service(self, name: str, instances: tuple[Instance, ...], static: bool) -> Service:
         policy, clock = self.settings.policy_for(name), self._clock
@@ -172,43 +171,31 @@ class Sidecar:
         loops = [self._server.run(), keep_rotating(self.metrics, self._clock)]
         if self._discovery is not None:
             loops.append(self._discovery.run())
-        app = self.settings.app
-        if app is not None:
-            # In a thread, for it resolves the name of the Eureka host.
-            registration = await asyncio.to_thread(registration_of, app, self.settings, self.admin_port)
-            health = HealthCheck(
-                _probe(app),
-                interval_s=app.health.interval,
-                rise=app.health.rise,
-                fall=app.health.fall,
-                on_change=self._app_changed,
-            )
-            self._views.registration, self._views.health = registration, health
-            loops.append(health.run())
-            if self.settings.registers and self._transport is not None:
-                writes = EurekaWrites(self._transport)
-                self._registrar = self._views.registrar = Registrar(
-                    registration, writes, clock=self._clock, epoch_ms=_epoch_ms, rng=self._rng
-                )
-                loops.append(self._registrar.run())
+        self._apps = self._views.beside = await self._apps_beside()
+        for app in self._apps:
+            loops += app.loops()
         return loops
 
-    def _app_changed(self, up: bool) -> None:
-        if self._registrar is not None:
-            self._registrar.set_status(app_status(up))
+    async def _apps_beside(self) -> list[AppBeside]:
+        settings = self.settings
+        # In a thread, for it resolves the name of the Eureka host.
+        registrations = await asyncio.to_thread(registrations_of, settings, self.admin_port)
+        writes = EurekaWrites(self._transport) if settings.registers and self._transport is not None else None
+        return [
+            AppBeside(app, registration, writes, clock=self._clock, epoch_ms=_epoch_ms, rng=self._rng)
+            for app, registration in zip(settings.apps, registrations, strict=True)
+        ]
 
     async def _shut_down(self, drain_delay_s: float) -> None:
         """The order matters: peers learn first, callers are served until they have had time to, and the lease is
         given up last, when no heartbeat can bring it back."""
         _log.info("draining", delay_s=drain_delay_s)
         self._server.draining = True
-        if self._registrar is not None:
-            await self._registrar.drain()
+        await drain(self._apps)
         await asyncio.sleep(drain_delay_s)
         if not await self._server.close(self.settings.shutdown.grace):
             _log.warning("requests cut off", grace_s=self.settings.shutdown.grace)
-        if self._registrar is not None:
-            await self._registrar.close()
+        await deregister(self._apps)
         self._pool.close()
         if self._admin is not None:
             await self._admin.close()
@@ -251,13 +238,6 @@ def _breaker(policy: ServicePolicy) -> BreakerSettings:
         error_percentage=breaker.error_percentage,
         sleep_window_s=breaker.sleep_window,
     )
-
-
-def _probe(app: App) -> Probe:
-    """Without a health URL the app counts as healthy while its port accepts; "localhost" covers an app on ::1."""
-    if app.health.url:
-        return HttpProbe(app.health.url, app.health.timeout, app.health.statuses)
-    return TcpProbe("localhost", app.port, app.health.timeout)
 
 
 def run(settings: Settings) -> int:

@@ -9,16 +9,13 @@ import msgspec
 import prana
 from admin.views import AppView, BreakerView, EurekaView, InfoView, NodeView, ProxyView, ServiceView
 from loadbalancer.node import Node
+from prana.apps import AppBeside
 from prana.config.settings import Settings
 from prana.resilience.breaker import Breaker
 from prana.service import Service
 from prana.services import Services
 from prana.wire.server import ProxyServer
 from registry.discovery import Discovery
-from registry.healthcheck import HealthCheck
-from registry.instance import Status
-from registry.registration import Registration
-from registry.renewal import Registrar
 from registry.snapshot import EMPTY
 from registry.transport import EurekaTransport
 
@@ -43,10 +40,7 @@ class Views:
         self._discovery = discovery
         self._clock = clock
         self._started_epoch_s = started_epoch_s
-        # Known only once the admin port is bound, for the app is registered with it.
-        self.registration: Registration | None = None
-        self.registrar: Registrar | None = None
-        self.health: HealthCheck | None = None
+        self.beside: Sequence[AppBeside] = ()  # made once the admin port is bound, for that is registered, too
 
     def services(self) -> Sequence[ServiceView]:
         for name in self._settings.services:
@@ -57,34 +51,27 @@ class Views:
         found = self._services.peek(name)
         return self._service(found) if found is not None else None
 
-    def app(self) -> AppView | None:
-        if self.registration is None or self.health is None:
-            return None
-        return AppView(
-            name=self.registration.app,
-            status=str(app_status(self.health.up)),
-            healthy=self.health.up,
-            reason=self.health.last_reason,
-            host=self.registration.host,
-            port=self.registration.port,
-        )
+    def apps(self) -> Sequence[AppView]:
+        return [_app(app) for app in self.beside]
 
     def eureka(self) -> EurekaView:
-        discovery, registrar = self._discovery, self.registrar
+        discovery = self._discovery
+        registrars = [app.registrar for app in self.beside if app.registrar is not None]
         snapshot = discovery.snapshot if discovery is not None else EMPTY
-        problems = [part.problem for part in (registrar, discovery) if part is not None]
+        problems = [part.problem for part in (*registrars, discovery) if part is not None]
         return EurekaView(
             enabled=self._transport is not None,
             registering=self._settings.registers,
-            registered=registrar is not None and registrar.registered,
+            apps=len(registrars),
+            apps_registered=sum(registrar.registered for registrar in registrars),
             fetching=discovery is not None,
             read=discovery is not None and discovery.first_read.is_set(),
             problem=next(filter(None, problems), ""),
-            last_heartbeat_epoch_s=registrar.last_heartbeat_epoch_s if registrar is not None else None,
+            last_heartbeat_epoch_s=_oldest([registrar.last_heartbeat_epoch_s for registrar in registrars]),
             last_fetch_age_s=discovery.age_s if discovery is not None else None,
-            heartbeats_total=registrar.heartbeats_total if registrar is not None else 0,
-            heartbeat_failures_total=registrar.heartbeat_failures_total if registrar is not None else 0,
-            registrations_total=registrar.registrations_total if registrar is not None else 0,
+            heartbeats_total=sum(registrar.heartbeats_total for registrar in registrars),
+            heartbeat_failures_total=sum(registrar.heartbeat_failures_total for registrar in registrars),
+            registrations_total=sum(registrar.registrations_total for registrar in registrars),
             fetches_total=discovery.fetches_total if discovery is not None else 0,
             fetch_failures_total=discovery.fetch_failures_total if discovery is not None else 0,
             instances=len(snapshot.instances),
@@ -101,14 +88,13 @@ class Views:
         )
 
     def info(self) -> InfoView:
-        registration = self.registration
         return InfoView(
             version=prana.__version__,
             python=platform.python_version(),
             event_loop=f"uvloop {version('uvloop')}",
             http_parser=f"httptools {version('httptools')}",
             started_epoch_s=self._started_epoch_s,
-            instance=msgspec.to_builtins(registration) if registration is not None and self.registrar else None,
+            instances=[msgspec.to_builtins(app.registration) for app in self.beside if app.registrar is not None],
         )
 
     def _service(self, service: Service) -> ServiceView:
@@ -146,11 +132,21 @@ class Views:
         )
 
 
-def app_status(up: bool | None) -> Status:
-    """The status the app is registered with: STARTING until it was first healthy."""
-    if up is None:
-        return Status.STARTING
-    return Status.UP if up else Status.DOWN
+def _app(app: AppBeside) -> AppView:
+    return AppView(
+        name=app.registration.app,
+        status=str(app.status),
+        healthy=app.health.up,
+        reason=app.health.last_reason,
+        host=app.registration.host,
+        port=app.registration.port,
+    )
+
+
+def _oldest(epochs_s: Sequence[float | None]) -> float | None:
+    """None as long as one of them is: what holds for all can be no better than for the worst."""
+    known_s = [epoch_s for epoch_s in epochs_s if epoch_s is not None]
+    return min(known_s) if known_s and len(known_s) == len(epochs_s) else None
 
 
 def _breaker(breaker: Breaker) -> BreakerView:

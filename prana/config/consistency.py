@@ -8,6 +8,8 @@ from msgspec import UNSET
 
 from prana.config.positions import Path
 from prana.config.settings import App, Fallback, Policy, ServicePolicy, Settings
+from prana.config.shapes import Tables
+from prana.config.sources import dotted
 from prana.config.units import Address, format_duration
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
@@ -24,8 +26,11 @@ class Finding:
 
 def findings(settings: Settings, given: Container[Path]) -> Iterator[Finding]:
     """All of them. `given` are the paths that were written somewhere; the rest are defaults."""
-    if settings.app is not None:
-        yield from _app(settings.app, settings)
+    apps = Tables.located(("app",), settings.apps)
+    for at, app in apps:
+        yield from _app(at, app, settings)
+    for (first_at, first), (at, app) in combinations(apps, 2):
+        yield from _two_apps(first_at, first, at, app)
     yield from _eureka(settings)
     yield from _addresses(settings)
     yield from _policy(("defaults",), settings.defaults, given)
@@ -34,16 +39,26 @@ def findings(settings: Settings, given: Container[Path]) -> Iterator[Finding]:
         yield from _service(("services", name), service, settings)
 
 
-def _app(app: App, settings: Settings) -> Iterator[Finding]:
+def _app(at: Path, app: App, settings: Settings) -> Iterator[Finding]:
     if app.port == 0:
-        yield Finding((("app", "port"),), "is required beside an app; allowed are 1 to 65535")
+        yield Finding(((*at, "port"),), "is required beside an app; allowed are 1 to 65535")
     if settings.registers and not app.name:
         message = "is required to register; give a name, or set eureka.register = false"
-        yield Finding((("app", "name"), ("eureka", "register"), ("eureka", "urls")), message)
+        yield Finding(((*at, "name"), ("eureka", "register"), ("eureka", "urls")), message)
     for address in (*settings.proxy.listen, settings.admin.listen):
         if address.port == app.port:
             message = f"is {app.port}, which is also a port of Prana itself ({address}); the app needs its own"
-            yield Finding((("app", "port"), ("proxy", "listen"), ("admin", "listen")), message, warning=True)
+            yield Finding(((*at, "port"), ("proxy", "listen"), ("admin", "listen")), message, warning=True)
+
+
+def _two_apps(first_at: Path, first: App, at: Path, app: App) -> Iterator[Finding]:
+    if app.port == first.port != 0:
+        message = f"is {app.port}, as is {dotted((*first_at, 'port'))}; each app has a port of its own"
+        yield Finding(((*at, "port"), (*first_at, "port")), message)
+    # Those that are derived have the port in them. Eureka knows an instance by both, and no case in names.
+    if app.instance_id and app.instance_id == first.instance_id and app.name.lower() == first.name.lower():
+        message = f"is that of {dotted(first_at)}, which has the same name; the second would replace the first"
+        yield Finding(((*at, "instance_id"), (*first_at, "instance_id")), message)
 
 
 def _eureka(settings: Settings) -> Iterator[Finding]:

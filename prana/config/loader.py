@@ -11,7 +11,7 @@ from prana.config.consistency import Finding, findings
 from prana.config.positions import Path
 from prana.config.reading import Reading
 from prana.config.settings import ServicePolicy, Settings
-from prana.config.shapes import Branch, Shape, Table, branch
+from prana.config.shapes import Branch, Shape, Table, Tables, branch
 from prana.config.sources import (
     DEFAULT,
     FlagValue,
@@ -101,14 +101,15 @@ def _struct(shape: Branch, path: Path, base: Any, reading: Reading) -> Any:
         if path not in reading.origins:
             return None
         base = shape.struct()
-    changes = {name: _value(inner, (*path, name), getattr(base, name), reading) for name, inner in shape.fields.items()}
-    return structs.replace(base, **changes)
+    return shape.make(_value(inner, (*path, key), value, reading) for key, inner, value in shape.values(base))
 
 
 def _value(shape: Shape, path: Path, base: Any, reading: Reading) -> Any:
     match shape:
         case Branch():
             return _struct(shape, path, base, reading)
+        case Tables(item):
+            return tuple(_struct(item, at, item.struct(), reading) for at in reading.tables_at(path))
         case Table():
             return {at[-1]: value for at, value in reading.values.items() if at[:-1] == path}
         case _:

@@ -10,6 +10,7 @@ from prana.config.loader import Loaded
 from prana.config.masking import mask_credentials
 from prana.config.positions import Path
 from prana.config.settings import App
+from prana.config.shapes import Tables
 from prana.config.sources import Origin, Problem, dotted
 from prana.config.units import Address
 from prana.http_get import NoAnswer, http_get
@@ -24,8 +25,9 @@ def online_problems(loaded: Loaded) -> Iterator[Problem]:
     for index, url in enumerate(settings.eureka.urls):
         if failure := _eureka_failure(url):
             yield _problem(loaded, ("eureka", "urls"), f"{mask_credentials(url)} {failure}", index)
-    if settings.app is not None and (failure := _app_failure(settings.app)):
-        yield _problem(loaded, ("app", "health", "url") if settings.app.health.url else ("app", "port"), failure)
+    for at, app in Tables.located(("app",), settings.apps):
+        if failure := _app_failure(app):
+            yield _problem(loaded, (*at, "health", "url") if app.health.url else (*at, "port"), failure)
     for index, address in enumerate(settings.proxy.listen):
         if failure := _listen_failure(address, "proxy.listen"):
             yield _problem(loaded, ("proxy", "listen"), failure, index)

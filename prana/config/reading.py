@@ -8,8 +8,8 @@ import msgspec
 
 from prana.config.kinds import Kind, nearest, quoted
 from prana.config.positions import Path
-from prana.config.shapes import Branch, Items, Leaf, Shape, Table, branch, leaf_paths
-from prana.config.sources import Origin, Problem, Source, Text
+from prana.config.shapes import Branch, Items, Leaf, Shape, Table, Tables, branch, leaf_paths
+from prana.config.sources import Origin, Problem, Source, Text, dotted
 from prana.config.unavailable import refusal
 
 
@@ -29,6 +29,17 @@ class Reading:
         """Lays a source over those before it: tables merge, single values and lists replace."""
         reader = _Reader(self, source, branch(root))
         reader.branch(reader.root, source.tree, (), ())
+
+    def tables_at(self, path: Path) -> list[Path]:
+        """The paths of the tables at `path`: its own when there is one, with an index when there are several."""
+        indexed = [at for at in self.origins if at[:-1] == path and isinstance(at[-1], int)]
+        return indexed or [at for at in (path,) if at in self.origins]
+
+    def forget(self, path: Path) -> None:
+        """All that was written under a path."""
+        for known in (self.values, self.origins):
+            for at in [at for at in known if at[: len(path)] == path]:
+                del known[at]
 
 
 class _Reader:
@@ -55,6 +66,8 @@ class _Reader:
                 self.items(shape, raw, path, at)
             case Branch():
                 self.branch(shape, raw, path, at)
+            case Tables():
+                self.tables(shape, raw, path, at)
             case Table():
                 self.table(shape, raw, path, at)
 
@@ -91,6 +104,25 @@ class _Reader:
             else:
                 self.refuse((*path, key), (*at, key), f"unknown key; {self.hint(shape, key, at)}")
 
+    def tables(self, shape: Tables, raw: object, path: Path, at: Path) -> None:
+        """A table is laid over the only one there is; an array replaces whatever there is."""
+        if isinstance(raw, Text):
+            raw = _read_json(raw)
+        if isinstance(raw, dict):
+            known = self.reading.tables_at(path)
+            if len(known) > 1:
+                places = ", ".join(dict.fromkeys(self.reading.origins[one].place for one in known))
+                message = f"stands for a single {dotted(path)}, but there are {len(known)} ({places}); write it there"
+                self.refuse(path, at, message)
+            else:
+                self.branch(shape.item, raw, path, at)
+        elif isinstance(raw, list) and all(isinstance(one, dict) for one in raw):
+            self.reading.forget(path)
+            for index, (inside, one) in enumerate(Tables.located(path, raw)):
+                self.branch(shape.item, one, inside, (*at, index))
+        else:
+            self.refuse(path, at, "must be a table, or an array of tables")
+
     def table(self, shape: Table, raw: object, path: Path, at: Path) -> None:
         seen: dict[object, str] = {}
         for key, value in self.open_table(raw, path, at).items():
@@ -112,8 +144,7 @@ class _Reader:
         if isinstance(raw, dict):
             self.reading.origins[path] = self.source.origin(at)
             return raw
-        array_refusal = refusal((*path[:-1], f"{path[-1]}[]")) if isinstance(raw, list) else None
-        self.refuse(path, at, array_refusal or "must be a table, not a single value or a list")
+        self.refuse(path, at, "must be a table, not a single value or a list")
         return {}
 
     def hint(self, shape: Branch, key: str, at: Path) -> str:

@@ -174,9 +174,9 @@ class ServicePolicy(Policy, frozen=True, kw_only=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The effective configuration. `app` is None when there is nothing beside us to register."""
+    """The effective configuration. Without apps there is nothing beside us to register."""
 
-    app: App | None = None
+    apps: tuple[App, ...] = msgspec.field(default=(), name="app")  # [app], or several [[app]]
     eureka: Eureka = Eureka()
     proxy: Proxy = Proxy()
     admin: Admin = Admin()
@@ -187,8 +187,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def registers(self) -> bool:
-        """Whether the app is to be registered."""
-        return self.app is not None and self.eureka.register and bool(self.eureka.urls)
+        """Whether the apps are to be registered."""
+        return bool(self.apps) and self.eureka.register and bool(self.eureka.urls)
 
     def policy_for(self, service: str) -> ServicePolicy:
         """The policy of a service, whatever the case of its name: its own, or the defaults."""

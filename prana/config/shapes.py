@@ -1,14 +1,17 @@
 """The settings tree as data: what stands at each place, read off the type annotations of `settings`."""
 
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
 from prana.config.kinds import Kind
+from prana.config.positions import Path
+
+Each = TypeVar("Each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,28 @@ class Branch:
     """A table with known keys. An optional one may be absent as a whole."""
 
     struct: type[Struct]
-    fields: Mapping[str, "Shape"]
+    fields: Mapping[str, "Shape"]  # by key, in the order of the struct's attributes
+
+    def values(self, settings: Struct) -> Iterator[tuple[str, "Shape", Any]]:
+        """Key, shape and value of every field."""
+        for (key, shape), attribute in zip(self.fields.items(), self.struct.__struct_fields__, strict=True):
+            yield key, shape, getattr(settings, attribute)
+
+    def make(self, values: Iterable[object]) -> Any:
+        """The settings of these values, which are in the order of the fields."""
+        return self.struct(**dict(zip(self.struct.__struct_fields__, values, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A table with known keys, or an array of such tables; kept as a tuple."""
+
+    item: Branch
+
+    @staticmethod
+    def located(path: Path, tables: Sequence[Each]) -> list[tuple[Path, Each]]:
+        """The tables with their paths: an array of one is the same as the table itself."""
+        return [(path if len(tables) == 1 else (*path, index), each) for index, each in enumerate(tables)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +66,14 @@ class Table:
     value: "Shape"
 
 
-Shape = Leaf | Items | Branch | Table
+Shape = Leaf | Items | Branch | Tables | Table
 
 
 @cache
 def branch(struct: type[Struct]) -> Branch:
     hints = get_type_hints(struct, include_extras=True)
-    return Branch(struct, {name: _shape(hints[name]) for name in struct.__struct_fields__})
+    names = zip(struct.__struct_encode_fields__, struct.__struct_fields__, strict=True)
+    return Branch(struct, {key: _shape(hints[attribute]) for key, attribute in names})
 
 
 def _shape(hint: Any) -> Shape:
@@ -58,6 +83,8 @@ def _shape(hint: Any) -> Shape:
         return Leaf(arguments[1])
     if made is dict:
         return Table(_kind(arguments[0]), _shape(arguments[1]))
+    if made is tuple and get_origin(arguments[0]) is not Annotated:
+        return Tables(branch(arguments[0]))
     if made in (tuple, frozenset):
         return Items(_kind(arguments[0]), made)
     if made in (Union, types.UnionType):  # a table that may be absent
@@ -75,5 +102,7 @@ def leaf_paths(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[str, 
     if isinstance(shape, Branch):
         for name, inner in shape.fields.items():
             yield from leaf_paths(inner, (*path, name))
+    elif isinstance(shape, Tables):
+        yield from leaf_paths(shape.item, path)
     elif not isinstance(shape, Table):
         yield path

@@ -9,7 +9,7 @@ from prana.config.kinds import Kind
 from prana.config.loader import Loaded
 from prana.config.positions import Path
 from prana.config.settings import Settings
-from prana.config.shapes import Branch, Items, Leaf, Shape, Table, branch
+from prana.config.shapes import Branch, Items, Leaf, Shape, Table, Tables, branch
 from prana.config.unavailable import refusal
 
 
@@ -27,9 +27,12 @@ def _shown(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, object]
             yield path, kind.show(value)
         case Items(item):
             yield path, [item.show(element) for element in _ordered(value)]
-        case Branch(_, fields):
-            for name, inner in fields.items():
-                yield from _shown(inner, getattr(value, name), (*path, name))
+        case Branch():
+            for key, inner, element in shape.values(value):
+                yield from _shown(inner, element, (*path, key))
+        case Tables(item):
+            for at, element in Tables.located(path, value):
+                yield from _shown(item, element, at)
         case Table(_, inner):
             for name, element in value.items():
                 yield from _shown(inner, element, (*path, name))
@@ -41,14 +44,19 @@ def _ordered(values: Any) -> list[Any]:
 
 def nested(loaded: Loaded) -> dict[str, Any]:
     """The effective configuration as a tree for JSON, secrets masked."""
-    tree: dict[str, Any] = {}
+    tree: dict[str | int, Any] = {}
     for path, value, _ in effective(loaded):
-        *tables, key = map(str, path)
+        *tables, key = path
         table = tree
         for part in tables:
             table = table.setdefault(part, {})
         table[key] = value
-    return tree
+    return {str(key): _listed(value) for key, value in tree.items()}
+
+
+def _listed(value: Any) -> Any:
+    """A table by index as the array that it is; only the settings of several apps are one."""
+    return list(value.values()) if isinstance(value, dict) and 0 in value else value
 
 
 def json_schema() -> dict[str, Any]:
@@ -64,16 +72,19 @@ def _schema(shape: Shape, path: Path, default: Any) -> dict[str, Any]:
         case Items(item):
             shown = [item.show(element) for element in _ordered(default)]
             return {"type": "array", "items": dict(item.schema), "default": shown}
-        case Branch(struct, fields):
+        case Branch(struct):
             base = default if isinstance(default, Struct) else struct()
             properties = {
-                name: _schema(inner, (*path, name), getattr(base, name))
-                for name, inner in fields.items()
-                if not refusal((*path, name))
+                key: _schema(inner, (*path, key), value)
+                for key, inner, value in shape.values(base)
+                if not refusal((*path, key))
             }
             schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
-            required = [name for name, inner in fields.items() if _is_required(inner, getattr(base, name))]
+            required = [key for key, inner, value in shape.values(base) if _is_required(inner, value)]
             return schema | {"required": required} if required else schema
+        case Tables(item):
+            table = _schema(item, path, None)
+            return {"anyOf": [table, {"type": "array", "items": table}]}
         case Table(key, inner):
             entry = _schema(inner, (*path, "NAME"), None)
             return {"type": "object", "propertyNames": dict(key.schema), "additionalProperties": entry}

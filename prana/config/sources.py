@@ -4,7 +4,7 @@ Each source becomes a tree of unchecked values that can say where any of its key
 configuration are ordered by precedence, weakest first: file, environment, flags.
 
 Environment: `PRANA_` and the path, upper case, `__` between its parts (`PRANA_PROXY__LISTEN`). Lists are comma
-separated or JSON, tables are JSON. In the name of a service `_` stands for `-`, so that
+separated or JSON, tables and arrays of tables are JSON. In the name of a service `_` stands for `-`, so that
 `PRANA_SERVICES__USER_SERVICE__TIMEOUT` is `services.user-service.timeout`; a name with a dot or an underscore
 is written in the file, with `--set`, or as JSON in `PRANA_SERVICES`.
 """
@@ -143,6 +143,8 @@ def from_environment(environ: Mapping[str, str]) -> list[Source]:
     for path in sorted(ours, key=len):
 
         def spell(at: Path, path: Path = path) -> str:
+            if any(isinstance(part, int) for part in at):
+                return dotted(at)  # no variable reaches into an array
             return variable_name((*at, *path[len(at) :]))
 
         sources.append(_single(path, Text(environ[ours[path]]), ours[path], spell))

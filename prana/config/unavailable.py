@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from prana.config.positions import Path
 from prana.config.settings import RIBBON_RULES
 
-# A path, or a path and one value of it; a policy's path stands for the services' too; "app[]" is an array of tables.
+# A path, or a path and one value of it; a policy's path stands for the services' too.
 NOT_AVAILABLE: Mapping[str, str] = {
     "eureka.zone": "zones are not regarded",
     "eureka.cache_file": "the registry is not kept on disk",
@@ -16,7 +16,6 @@ NOT_AVAILABLE: Mapping[str, str] = {
     "proxy.compat": "the Prana and Spring sidecar endpoints are not served",
     "admin.dashboard": "there is no dashboard page",
     "app.data_center=Amazon": "no Amazon metadata is read",
-    "app[]": "one sidecar registers one app",
     **{
         f"defaults.balancer.rule={rule}": "of Ribbon's rules there is RoundRobinRule"
         for rule in RIBBON_RULES
@@ -29,6 +28,6 @@ def refusal(path: Path, value: object = None) -> str | None:
     """Why a key, or a key with this value, is refused; None when it is available."""
     if path[0] == "services":
         path = ("defaults", *path[2:])
-    key = ".".join(map(str, path))
+    key = ".".join(part for part in path if isinstance(part, str))
     reason = NOT_AVAILABLE.get(key) or NOT_AVAILABLE.get(f"{key}={value}")
     return f"not available yet: {reason}" if reason else None

@@ -91,13 +91,15 @@ def settings(ports: Ports) -> Settings:
     """
     app_port = ports.of(APP)
     return Settings(
-        app=App(
-            name=APP,
-            port=app_port,
-            hostname=HOST,
-            ip=HOST,
-            instance_id=APP,
-            health=AppHealth(url=f"http://{HOST}:{app_port}/health", interval=1.0, fall=2),
+        apps=(
+            App(
+                name=APP,
+                port=app_port,
+                hostname=HOST,
+                ip=HOST,
+                instance_id=APP,
+                health=AppHealth(url=f"http://{HOST}:{app_port}/health", interval=1.0, fall=2),
+            ),
         ),
         eureka=Eureka(
             urls=(ports.eureka_url,),

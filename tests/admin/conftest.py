@@ -24,7 +24,7 @@ class FixedSources:
     """Sources that always return the same views."""
 
     service_views: Sequence[ServiceView]
-    app_view: AppView | None
+    app_views: Sequence[AppView]
     eureka_view: EurekaView
     proxy_view: ProxyView
     info_view: InfoView
@@ -35,8 +35,8 @@ class FixedSources:
     def service(self, name: str) -> ServiceView | None:
         return next((view for view in self.service_views if view.name == name), None)
 
-    def app(self) -> AppView | None:
-        return self.app_view
+    def apps(self) -> Sequence[AppView]:
+        return self.app_views
 
     def eureka(self) -> EurekaView:
         return self.eureka_view
@@ -68,7 +68,8 @@ def eureka() -> EurekaView:
     return EurekaView(
         enabled=True,
         registering=True,
-        registered=True,
+        apps=1,
+        apps_registered=1,
         fetching=True,
         read=True,
         problem="",
@@ -147,11 +148,12 @@ def sources_of(service: ServiceView, app: AppView, eureka: EurekaView, proxy: Pr
 
     def build(
         services: Sequence[ServiceView] = (service,),
-        app: AppView | None = app,
+        apps: Sequence[AppView] = (app,),
         eureka: EurekaView = eureka,
         proxy: ProxyView = proxy,
     ) -> Sources:
-        info = InfoView("0.1.0", "3.11.7", "uvloop", "httptools", 1_800_000_000.0, {"instanceId": "orders-1"})
-        return FixedSources(services, app, eureka, proxy, info)
+        instances = [{"instanceId": app.name} for app in apps]
+        info = InfoView("0.1.0", "3.11.7", "uvloop", "httptools", 1_800_000_000.0, instances)
+        return FixedSources(services, apps, eureka, proxy, info)
 
     return build

@@ -7,7 +7,7 @@ import pytest
 
 from admin.documents import info_document, metrics_document, service_document, services_document
 from admin.metrics import Event, ProxyMetrics, RequestOutcome
-from admin.views import BreakerView, EurekaView, NodeView, ServiceView, Sources
+from admin.views import AppView, BreakerView, EurekaView, NodeView, ServiceView, Sources
 from loadbalancer.pick import Outcome
 
 NOW_EPOCH_S = 1_800_000_000.1234
@@ -52,7 +52,7 @@ def test_eureka_gives_epoch_seconds_of_the_last_heartbeat_and_no_addresses(
     assert (seen["registered"], seen["last_heartbeat"]) == (True, 1_800_000_000.5)
     assert (seen["heartbeats_total"], seen["heartbeat_failures_total"], seen["fetch_failures_total"]) == (7, 2, 3)
     assert "eureka-1" not in str(seen)
-    never = replace(eureka, registered=False, last_heartbeat_epoch_s=None)
+    never = replace(eureka, apps_registered=0, last_heartbeat_epoch_s=None)
     seen = as_json(metrics_document(sources_of(eureka=never), metrics, NOW_EPOCH_S))["eureka"]
     assert (seen["registered"], seen["last_heartbeat"]) == (False, None)
 
@@ -123,4 +123,28 @@ def test_info_names_version_start_and_the_instance_as_registered(sources_of: Cal
     document = as_json(info_document(sources_of().info()))
     assert (document["name"], document["version"]) == ("prana", "0.1.0")
     assert document["started"] == "2027-01-15T08:00:00+00:00"
-    assert document["instance"] == {"instanceId": "orders-1"}
+    assert document["instance"] == {"instanceId": "orders"}
+    assert document["instances"] == [{"instanceId": "orders"}]
+
+
+def test_info_lists_the_instances_of_several_apps_and_makes_none_the_only_one(
+    sources_of: Callable[..., Sources], app: AppView
+) -> None:
+    several = as_json(info_document(sources_of(apps=[app, replace(app, name="billing")]).info()))
+    assert several["instances"] == [{"instanceId": "orders"}, {"instanceId": "billing"}]
+    none = as_json(info_document(sources_of(apps=[]).info()))
+    assert several["instance"] is none["instance"] is None
+
+
+@pytest.mark.parametrize(("apps", "registered", "all_are"), [(1, 1, True), (2, 2, True), (2, 1, False), (0, 0, False)])
+def test_registered_means_every_app(
+    sources_of: Callable[..., Sources],
+    metrics: ProxyMetrics,
+    eureka: EurekaView,
+    apps: int,
+    registered: int,
+    all_are: bool,
+) -> None:
+    view = replace(eureka, apps=apps, apps_registered=registered)
+    seen = as_json(metrics_document(sources_of(eureka=view), metrics, NOW_EPOCH_S))["eureka"]
+    assert (seen["registered"], seen["apps"], seen["apps_registered"]) == (all_are, apps, registered)

@@ -12,7 +12,7 @@ from admin.exposition import Buckets, Family, openmetrics_text, prometheus_text
 from admin.latency import BUCKET_BOUNDS_S
 from admin.metrics import ProxyMetrics, RequestOutcome
 from admin.series import families
-from admin.views import BreakerView, CircuitState, EurekaView, NodeView, ServiceView, Sources
+from admin.views import AppView, BreakerView, CircuitState, EurekaView, NodeView, ServiceView, Sources
 from loadbalancer.pick import Outcome
 
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (-?[0-9.e+-]+|\+Inf|NaN)")
@@ -213,6 +213,7 @@ def test_eureka_is_exported_and_what_never_happened_is_absent(
 
     assert seen(eureka) == {
         "prana_eureka_registered": 1,
+        "prana_eureka_apps_registered": 1,
         "prana_eureka_last_heartbeat_timestamp_seconds": 1_800_000_000.5,
         "prana_eureka_registry_age_seconds": 4.25,
         "prana_eureka_heartbeats_total": 7,
@@ -223,7 +224,7 @@ def test_eureka_is_exported_and_what_never_happened_is_absent(
         "prana_eureka_instances": 5,
         "prana_eureka_services": 4,
     }
-    never = seen(replace(eureka, registered=False, last_heartbeat_epoch_s=None, last_fetch_age_s=None))
+    never = seen(replace(eureka, apps_registered=0, last_heartbeat_epoch_s=None, last_fetch_age_s=None))
     assert never["prana_eureka_registered"] == 0
     assert "prana_eureka_last_heartbeat_timestamp_seconds" not in never
     assert "prana_eureka_registry_age_seconds" not in never
@@ -259,3 +260,15 @@ def test_a_histogram_without_labels_has_no_stray_comma() -> None:
         "prana_x_count 5",
         "prana_x_sum 4.5",
     ]
+
+
+def test_apps_are_counted_by_their_status_and_registered_means_all(
+    sources_of: Callable[..., Sources], metrics: ProxyMetrics, app: AppView, eureka: EurekaView
+) -> None:
+    apps = [app, replace(app, port=5001), replace(app, port=5002, status="DOWN")]
+    some = replace(eureka, apps=3, apps_registered=2)
+    read = parsed_prometheus(prometheus_text(families(sources_of(apps=apps, eureka=some), metrics)))
+    counts = {dict(labels)["state"]: count for (_, labels), count in read["prana_apps"].samples.items()}
+    assert counts == {"STARTING": 0, "UP": 2, "DOWN": 1}
+    assert value(read["prana_eureka_registered"], "prana_eureka_registered") == 0
+    assert value(read["prana_eureka_apps_registered"], "prana_eureka_apps_registered") == 2

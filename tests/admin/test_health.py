@@ -45,8 +45,8 @@ def test_overall_status_is_the_apps_and_the_drains_whatever_eureka_does(
     http_status: int,
     eureka_problem: str,
 ) -> None:
-    view = None if app_status is None else replace(app, status=app_status, healthy=healthy)
-    seen = health(view, replace(eureka, problem=eureka_problem), replace(proxy, draining=draining), with_details=True)
+    views = [] if app_status is None else [replace(app, status=app_status, healthy=healthy)]
+    seen = health(views, replace(eureka, problem=eureka_problem), replace(proxy, draining=draining), with_details=True)
     assert (seen.document["status"], seen.http_status) == (status, http_status)
 
 
@@ -56,9 +56,9 @@ def test_overall_status_is_the_apps_and_the_drains_whatever_eureka_does(
         ({}, "UP"),
         ({"enabled": False}, "UNKNOWN"),
         ({"problem": "connection refused"}, "DOWN"),
-        ({"problem": "connection refused", "registered": False}, "DOWN"),
-        ({"registered": False}, "UNKNOWN"),
-        ({"registered": False, "registering": False}, "UP"),
+        ({"problem": "connection refused", "apps_registered": 0}, "DOWN"),
+        ({"apps_registered": 0}, "UNKNOWN"),
+        ({"apps_registered": 0, "registering": False}, "UP"),
         ({"read": False}, "UNKNOWN"),
         ({"read": False, "fetching": False}, "UP"),
     ],
@@ -66,14 +66,14 @@ def test_overall_status_is_the_apps_and_the_drains_whatever_eureka_does(
 def test_eureka_shows_in_its_own_component(
     app: AppView, eureka: EurekaView, proxy: ProxyView, change: dict[str, Any], status: str
 ) -> None:
-    seen = health(app, replace(eureka, **change), proxy, with_details=True)
+    seen = health([app], replace(eureka, **change), proxy, with_details=True)
     assert component(seen, "eureka")["status"] == status
     assert seen.http_status == 200
 
 
 def test_details_say_why_and_where(app: AppView, eureka: EurekaView, proxy: ProxyView) -> None:
     sick = replace(app, status="DOWN", healthy=False, reason="3 probes answered 500")
-    seen = health(sick, replace(eureka, problem="connection refused"), proxy, with_details=True)
+    seen = health([sick], replace(eureka, problem="connection refused"), proxy, with_details=True)
     assert component(seen, "app")["details"] == {
         "name": "orders",
         "eureka_status": "DOWN",
@@ -92,13 +92,46 @@ def test_details_say_why_and_where(app: AppView, eureka: EurekaView, proxy: Prox
 def test_an_app_without_a_reason_gets_a_plain_one(
     app: AppView, eureka: EurekaView, proxy: ProxyView, app_status: str, healthy: bool | None, reason: str
 ) -> None:
-    seen = health(replace(app, status=app_status, healthy=healthy), eureka, proxy, with_details=True)
+    seen = health([replace(app, status=app_status, healthy=healthy)], eureka, proxy, with_details=True)
     assert component(seen, "app")["details"]["reason"] == reason
 
 
 def test_without_an_app_its_component_says_so(eureka: EurekaView, proxy: ProxyView) -> None:
-    seen = health(None, eureka, proxy, with_details=True)
+    seen = health([], eureka, proxy, with_details=True)
     assert component(seen, "app") == {"status": "UNKNOWN", "details": {"reason": "no app is configured"}}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status", "http_status"),
+    [
+        (("UP", "UP"), "UP", 200),
+        (("UP", "DOWN"), "DOWN", 503),
+        (("STARTING", "UP"), "DOWN", 503),
+        (("UP", "UNKNOWN"), "UP", 200),
+        (("OUT_OF_SERVICE", "UP", "DOWN"), "DOWN", 503),
+    ],
+)
+def test_of_several_apps_the_worst_decides(
+    app: AppView, eureka: EurekaView, proxy: ProxyView, statuses: tuple[str, ...], status: str, http_status: int
+) -> None:
+    apps = [replace(app, port=5000 + index, status=each) for index, each in enumerate(statuses)]
+    seen = health(apps, eureka, proxy, with_details=True)
+    assert (seen.document["status"], seen.http_status) == (status, http_status)
+    assert component(seen, "app")["status"] == status
+
+
+def test_each_of_several_apps_is_a_component_by_name_and_port(
+    app: AppView, eureka: EurekaView, proxy: ProxyView
+) -> None:
+    apps = [app, replace(app, port=5001, status="DOWN", healthy=False, reason="exit code 1")]
+    with_details = component(health(apps, eureka, proxy, with_details=True), "app")
+    assert set(with_details) == {"status", "components"}
+    assert with_details["components"]["orders:5000"]["status"] == "UP"
+    assert with_details["components"]["orders:5001"]["details"]["reason"] == "exit code 1"
+    assert component(health(apps, eureka, proxy, with_details=False), "app") == {
+        "status": "DOWN",
+        "components": {"orders:5000": {"status": "UP"}, "orders:5001": {"status": "DOWN"}},
+    }
 
 
 @pytest.mark.parametrize(
@@ -108,11 +141,11 @@ def test_without_an_app_its_component_says_so(eureka: EurekaView, proxy: ProxyVi
 def test_the_proxy_shows_in_its_own_component(
     app: AppView, eureka: EurekaView, proxy: ProxyView, change: dict[str, Any], status: str
 ) -> None:
-    assert component(health(app, eureka, replace(proxy, **change), with_details=True), "proxy")["status"] == status
+    assert component(health([app], eureka, replace(proxy, **change), with_details=True), "proxy")["status"] == status
 
 
 def test_without_details_a_component_is_its_status_only(app: AppView, eureka: EurekaView, proxy: ProxyView) -> None:
-    seen = health(app, eureka, proxy, with_details=False)
+    seen = health([app], eureka, proxy, with_details=False)
     assert seen.document["components"] == {
         "app": {"status": "UP"},
         "eureka": {"status": "UP"},
@@ -124,8 +157,10 @@ def test_without_details_a_component_is_its_status_only(app: AppView, eureka: Eu
     ("eureka_change", "proxy_change", "missing"),
     [
         ({}, {}, set()),
-        ({"registered": False}, {}, {"registered"}),
-        ({"registered": False, "registering": False}, {}, set()),
+        ({"apps_registered": 0}, {}, {"registered"}),
+        ({"apps": 3, "apps_registered": 2}, {}, {"registered"}),
+        ({"apps": 3, "apps_registered": 3}, {}, set()),
+        ({"apps_registered": 0, "registering": False}, {}, set()),
         ({"read": False}, {}, {"registry-read"}),
         ({"read": False, "fetching": False}, {}, set()),
         ({}, {"listening": ()}, {"listening"}),

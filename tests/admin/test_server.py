@@ -14,7 +14,7 @@ from aiohttp import http_parser, web
 from admin import server
 from admin.metrics import ProxyMetrics
 from admin.server import AdminServer, serve
-from admin.views import ProxyView, ServiceView, Sources
+from admin.views import AppView, ProxyView, ServiceView, Sources
 
 LOCAL = "Host: localhost"
 FOREIGN = "Host: evil.example"
@@ -205,6 +205,18 @@ async def test_health_details_are_for_those_who_may_see_everything(open_admin: O
     assert token == trusted
 
 
+async def test_one_of_several_apps_has_a_health_page_of_its_own(
+    open_admin: Open, sources_of: Callable[..., Sources], app: AppView
+) -> None:
+    admin = await open_admin(sources_of(apps=[app, replace(app, port=5001, status="DOWN")]))
+    assert (await ask(admin, "/health")).status == 503
+    well, ill = await ask(admin, "/health?app=orders:5000"), await ask(admin, "/health?app=orders:5001")
+    assert (well.status, well.json["status"], well.json["components"]["app"]["status"]) == (200, "UP", "UP")
+    assert (ill.status, ill.json["components"]["app"]["status"]) == (503, "DOWN")
+    unknown = await ask(admin, "/health?app=orders")
+    assert (unknown.status, unknown.json["apps"]) == (404, ["orders:5000", "orders:5001"])
+
+
 async def test_beyond_loopback_only_the_token_opens_the_rest(open_admin: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aiohttp.web.Request.remote", "10.0.0.7")
     closed = await open_admin()
@@ -220,7 +232,7 @@ class BrokenSources:
     """Sources whose services cannot be read."""
 
     def __init__(self, sources: Sources) -> None:
-        self.app, self.eureka, self.proxy, self.info = sources.app, sources.eureka, sources.proxy, sources.info
+        self.apps, self.eureka, self.proxy, self.info = sources.apps, sources.eureka, sources.proxy, sources.info
 
     def services(self) -> Sequence[ServiceView]:
         raise ZeroDivisionError("canary in the traceback")

@@ -50,8 +50,7 @@ def test_a_list_replaces_the_weaker_one_as_a_whole_and_a_table_is_merged(load_te
     environ = {"PRANA_EUREKA__URLS": "http://three/", "PRANA_APP__METADATA": '{"zone": "b", "tier": "gold"}'}
     settings = load_text(text, environ, FlagValue("--set", "app.metadata.team", "y")).settings
     assert settings.eureka.urls == ("http://three/",)
-    assert settings.app is not None
-    assert settings.app.metadata == {"zone": "b", "tier": "gold", "team": "y"}
+    assert settings.apps[0].metadata == {"zone": "b", "tier": "gold", "team": "y"}
 
 
 def test_a_deeper_variable_is_stronger_than_the_table_that_holds_it(load_text: Load) -> None:

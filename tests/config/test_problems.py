@@ -124,7 +124,9 @@ BAD_FILES = [
         "prana.toml:2: services.a.fallback.json: holds nan or inf; allowed is any value that JSON can hold",
     ),
     # Tables
-    ("app = 5", "prana.toml:1: app: must be a table, not a single value or a list"),
+    ("app = 5", "prana.toml:1: app: must be a table, or an array of tables"),
+    ("app = [{}, 5]", "prana.toml:1: app: must be a table, or an array of tables"),
+    ("log = []", "prana.toml:1: log: must be a table, not a single value or a list"),
     ("[services]\na = 5", "prana.toml:2: services.a: must be a table, not a single value or a list"),
     (
         '[services."a/b"]',
@@ -205,7 +207,6 @@ UNAVAILABLE_FILES = [
     ("app.port = 1\n'app'.'name' = 'x'\napp.data_center = 'Amazon'", "app.data_center"),
     *((f"[defaults.balancer]\nrule = '{rule}'", "defaults.balancer.rule") for rule in RIBBON_RULES[1:]),
     *((f"[services.a.balancer]\nrule = '{rule}'", "services.a.balancer.rule") for rule in RIBBON_RULES[1:]),
-    ("[[app]]\nport = 1\n", "app"),
 ]
 
 

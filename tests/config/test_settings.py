@@ -75,8 +75,7 @@ def test_the_table_of_defaults_leaves_no_available_key_out(load_text: Load) -> N
 
 
 def test_the_app_has_the_documented_defaults(load_text: Load) -> None:
-    app = load_text("[app]\nname = 'orders'\nport = 5000").settings.app
-    assert app is not None
+    (app,) = load_text("[app]\nname = 'orders'\nport = 5000").settings.apps
     assert (app.hostname, app.ip, app.prefer_ip, app.instance_id, app.vip) == ("", "", False, "", "")
     assert (app.secure_port, app.metadata, app.data_center) == (0, {}, "MyOwn")
     assert (app.health_check_url, app.status_page_url, app.home_page_url) == ("", "", "")

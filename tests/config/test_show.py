@@ -57,7 +57,7 @@ def test_the_tree_of_the_effective_configuration_loads_again_as_it_is(load_text:
 
 def tables(schema: dict[str, Any]) -> list[dict[str, Any]]:
     found = [schema] if schema.get("type") == "object" else []
-    for inner in schema.get("properties", {}).values():
+    for inner in (*schema.get("properties", {}).values(), *schema.get("anyOf", [])):
         found += tables(inner)
     if isinstance(schema.get("additionalProperties"), dict):
         found += tables(schema["additionalProperties"])
@@ -84,8 +84,10 @@ def test_the_schema_has_ranges_text_forms_and_defaults() -> None:
     }
     assert policy["max_concurrent"] == {"type": "integer", "minimum": 1, "maximum": 1000000, "default": 512}
     assert policy["retry"]["properties"]["statuses"]["items"] == {"type": "integer", "minimum": 400, "maximum": 599}
-    assert sections["app"]["required"] == ["port"]
-    assert "default" not in sections["app"]["properties"]["port"]
+    one, several = sections["app"]["anyOf"]
+    assert several == {"type": "array", "items": one}
+    assert one["required"] == ["port"]
+    assert "default" not in one["properties"]["port"]
     service = sections["services"]["additionalProperties"]
     assert service["properties"]["instances"]["type"] == "array"
     assert service["properties"]["fallback"]["properties"]["json"] == {}
@@ -94,7 +96,7 @@ def test_the_schema_has_ranges_text_forms_and_defaults() -> None:
 def test_the_schema_leaves_out_what_is_not_available() -> None:
     sections = json_schema()["properties"]
     assert "zone" not in sections["eureka"]["properties"]
-    assert sections["app"]["properties"]["data_center"]["enum"] == ["MyOwn"]
+    assert sections["app"]["anyOf"][0]["properties"]["data_center"]["enum"] == ["MyOwn"]
     assert sections["defaults"]["properties"]["balancer"]["properties"]["rule"]["enum"] == [
         "p2c-ewma",
         "RoundRobinRule",

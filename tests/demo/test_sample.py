@@ -139,8 +139,7 @@ def test_an_instance_registers_with_the_port_it_listens_on() -> None:
 
 def test_the_sidecar_fronts_the_last_instance_and_stays_on_this_machine() -> None:
     chosen = settings(Ports(8761, 8078, 8077, 9001))
-    assert chosen.app is not None
-    assert (chosen.app.name, chosen.app.port) == (APP, 9006)
+    assert [(app.name, app.port) for app in chosen.apps] == [(APP, 9006)]
     assert [address.host for address in (*chosen.proxy.listen, chosen.admin.listen)] == [HOST, HOST]
 
 

@@ -1,0 +1,69 @@
+"""The apps beside us: how each one is, and what Eureka is told about it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from random import Random
+from typing import Any
+
+from prana.config.settings import App
+from registry.healthcheck import HealthCheck, HttpProbe, Probe, TcpProbe
+from registry.instance import Status
+from registry.registration import Registration
+from registry.renewal import Registrar, Writes
+
+
+class AppBeside:
+    """One app, with its own health check and, unless `writes` is None, its own registration and lease."""
+
+    def __init__(
+        self,
+        app: App,
+        registration: Registration,
+        writes: Writes | None,
+        *,
+        clock: Callable[[], float],
+        epoch_ms: Callable[[], int],
+        rng: Random,
+    ) -> None:
+        self.registration = registration
+        self.registrar: Registrar | None = None
+        if writes is not None:
+            self.registrar = Registrar(registration, writes, clock=clock, epoch_ms=epoch_ms, rng=rng)
+        self.health = HealthCheck(
+            _probe(app),
+            interval_s=app.health.interval,
+            rise=app.health.rise,
+            fall=app.health.fall,
+            on_change=self._changed,
+        )
+
+    @property
+    def status(self) -> Status:
+        """What it is registered with, or would be: STARTING until it was first healthy."""
+        if self.health.up is None:
+            return Status.STARTING
+        return Status.UP if self.health.up else Status.DOWN
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        return [self.health.run(), *([self.registrar.run()] if self.registrar is not None else [])]
+
+    def _changed(self, up: bool) -> None:
+        if self.registrar is not None:
+            self.registrar.set_status(self.status)
+
+
+async def drain(apps: Iterable[AppBeside]) -> None:
+    """All at once, so that several take no longer than one; as `Registrar.drain`, never raises for Eureka."""
+    await asyncio.gather(*(app.registrar.drain() for app in apps if app.registrar is not None))
+
+
+async def deregister(apps: Iterable[AppBeside]) -> None:
+    """All at once; as `Registrar.close`."""
+    await asyncio.gather(*(app.registrar.close() for app in apps if app.registrar is not None))
+
+
+def _probe(app: App) -> Probe:
+    """Without a health URL the app counts as healthy while its port accepts; "localhost" covers an app on ::1."""
+    if app.health.url:
+        return HttpProbe(app.health.url, app.health.timeout, app.health.statuses)
+    return TcpProbe("localhost", app.port, app.health.timeout)
