@@ -19,6 +19,7 @@ from prana.wire.limits import (
     MAX_PIPELINED,
 )
 from prana.wire.reader import RequestReader
+from prana.wire.upstream import Link
 
 # A caller that has sent FIN may still be reading (half-close) or may be gone, and TCP shows no difference until
 # we send. An interim response is legal at any time (RFC 9110 section 15.2), and a peer that is gone answers it with
@@ -46,7 +47,7 @@ class Edge(Protocol):
     def handle(self) -> Handler: ...
     def opened(self, connection: "DownstreamConnection") -> None: ...
     def closed(self, connection: "DownstreamConnection") -> None: ...
-    def is_own(self, peer: tuple[str, int]) -> bool: ...
+    def is_own(self, link: Link) -> bool: ...
 
 
 class DownstreamConnection(asyncio.Protocol):
@@ -71,18 +72,17 @@ class DownstreamConnection(asyncio.Protocol):
         self._lingering = False
         self._probe: asyncio.TimerHandle | None = None
         self._expires_s: float | None = None  # of idling, of an incomplete head, of lingering; None while serving
-        self._peer = ("", 0)
-        self._port = 0
+        self._link: Link = (("", 0), ("", 0))  # empty over a Unix socket
         self._from_loopback = True
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment] # uvloop transports do not inherit from asyncio's
-        peer = transport.get_extra_info("peername")
-        if isinstance(peer, tuple):
-            self._peer = (peer[0], peer[1])
-            self._port = transport.get_extra_info("sockname")[1]
+        here, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        if isinstance(here, tuple):
+            peer = peer or ("", 0)  # it has reset the connection already
+            self._link = (peer[:2], here[:2])
             self._from_loopback = peer[0] == "::1" or peer[0].removeprefix("::ffff:").startswith("127.")
         self._expires_s = self._edge.clock() + KEEP_ALIVE_TIMEOUT_S
         self._edge.opened(self)
@@ -153,10 +153,9 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _new_request(self, method: bytes, target: bytes, headers: Headers) -> Request:
         request = Request(method, target, headers, self._edge.clock())
-        request.caller_ip = self._peer[0]
-        request.proxy_port = self._port
+        (request.caller_ip, _), (_, request.proxy_port) = self._link
         request.from_loopback = self._from_loopback
-        request.looped = self._edge.is_own(self._peer)
+        request.looped = self._edge.is_own(self._link)
         request.send_interim = self._send_interim
         return request
 

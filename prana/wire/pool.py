@@ -8,7 +8,7 @@ from typing import Final
 from prana.errors import ConnectRefused, ConnectTimeout, Overloaded
 from prana.wire.limits import UPSTREAM_IDLE_TIMEOUT_S
 from prana.wire.resolve import Resolver
-from prana.wire.upstream import UpstreamConnection
+from prana.wire.upstream import Link, UpstreamConnection
 
 Address = tuple[str, str, int]  # host name, IP of the registration, port
 _LOCAL_SHORTAGE: Final = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL])
@@ -22,14 +22,14 @@ class Pool:
         self._resolver = Resolver(clock)
         self._idle: dict[Address, list[UpstreamConnection]] = {}
         self._open: dict[UpstreamConnection, Address] = {}
-        self._local_addresses: set[tuple[str, int]] = set()
+        self._links: set[Link] = set()
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def is_own(self, peer: tuple[str, int]) -> bool:
-        """True when a connection from `peer` is one of ours: an instance registered with our own address."""
-        return peer in self._local_addresses
+    def is_own(self, link: Link) -> bool:
+        """True for the other end of a connection of ours: an instance is registered with our own address."""
+        return link in self._links
 
     def idle(self, address: Address, max_idle_s: float) -> UpstreamConnection | None:
         """A warm connection used within `max_idle_s`, or None."""
@@ -69,7 +69,7 @@ class Pool:
                 problem = error.strerror or str(error)
                 continue
             self._open[connection] = address
-            self._local_addresses.add(connection.local_address)
+            self._links.add(connection.link)
             return connection
         raise ConnectRefused(f"{address[0]}:{port}: {problem}")
 
@@ -80,7 +80,7 @@ class Pool:
 
     def _lost(self, connection: UpstreamConnection) -> None:
         address = self._open.pop(connection, None)
-        self._local_addresses.discard(connection.local_address)
+        self._links.discard(connection.link)
         idle = self._idle.get(address) if address is not None else None
         if idle and connection in idle:
             idle.remove(connection)

@@ -13,6 +13,7 @@ from prana.request import Handler
 from prana.wire.downstream import DownstreamConnection
 from prana.wire.limits import SWEEP_INTERVAL_S
 from prana.wire.pool import Pool
+from prana.wire.upstream import Link
 
 _BACKLOG = 1024
 _FULL_PROBLEM = (
@@ -123,8 +124,8 @@ class ProxyServer:
         if not self._connections:
             self._empty.set()
 
-    def is_own(self, peer: tuple[str, int]) -> bool:
-        return self._pool.is_own(peer)
+    def is_own(self, link: Link) -> bool:
+        return self._pool.is_own(link)
 
 
 class _Refusal(asyncio.Protocol):

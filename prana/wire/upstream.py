@@ -14,6 +14,9 @@ from prana.wire.body import BodyStream
 from prana.wire.headers import header
 from prana.wire.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES
 
+Endpoint = tuple[str, int]
+Link = tuple[Endpoint, Endpoint]  # who connected, to whom; both, for a local port serves several connections
+
 _BODILESS: Final = frozenset([204, 304])
 _REASON: Final = re.compile(rb"[\t -~\x80-\xff]*")  # RFC 9112 section 4; llhttp lets control characters pass
 
@@ -46,7 +49,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.answered = False  # a byte of the current answer has arrived
         self.idle_since_s = 0.0
         self.idle_timeout_s = 0.0
-        self.local_address: tuple[str, int] = ("", 0)
+        self.link: Link = (("", 0), ("", 0))
 
     @property
     def closed(self) -> bool:
@@ -179,8 +182,9 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "abort")  # noqa: S101 - uvloop's type
         self._transport = transport  # type: ignore[assignment] # uvloop transports do not inherit from asyncio's
-        name = transport.get_extra_info("sockname")
-        self.local_address = (name[0], name[1])
+        here, there = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+        if here is not None and there is not None:  # else it was reset already
+            self.link = (here[:2], there[:2])
 
     def data_received(self, data: bytes) -> None:
         if self._head is None or self.closed:

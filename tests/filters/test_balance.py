@@ -71,6 +71,8 @@ async def test_nodes_tried_already_are_avoided(stage: Stage) -> None:
     asked = request()
     for _ in range(3):
         await stage.balance(asked)
+        for _ in range(2):
+            await stage.balance(request())  # after which it is the same node's turn again
     assert {attempt.node.instance.id for attempt in asked.attempts} == {"a", "b", "c"}
 
 

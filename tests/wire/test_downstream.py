@@ -11,6 +11,7 @@ from prana.request import End, Request, Response
 from prana.wire.body import BodyStream
 from prana.wire.downstream import DownstreamConnection
 from prana.wire.limits import HEAD_TIMEOUT_S, KEEP_ALIVE_TIMEOUT_S, LINGER_TIMEOUT_S, MAX_PIPELINED
+from prana.wire.upstream import Link
 
 from .conftest import Clock, FakeTransport, settle
 
@@ -48,14 +49,15 @@ class FakeEdge:
     def closed(self, connection: DownstreamConnection) -> None:
         self.open.discard(connection)
 
-    def is_own(self, peer: tuple[str, int]) -> bool:
-        return peer == ("127.0.0.1", 666)
+    def is_own(self, link: Link) -> bool:
+        return link == (("127.0.0.1", 666), ("127.0.0.1", 8078))
 
 
 class Line:
-    def __init__(self, edge: FakeEdge, peer: tuple[str, int] | str = ("127.0.0.1", 5)) -> None:
+    def __init__(self, edge: FakeEdge, peer: tuple[object, ...] | str | None = ("127.0.0.1", 5)) -> None:
         self.edge = edge
-        self.transport = FakeTransport(peername=peer, sockname=("127.0.0.1", 8078))
+        sockname = "/run/prana.sock" if isinstance(peer, str) else ("127.0.0.1", 8078)
+        self.transport = FakeTransport(peername=peer, sockname=sockname)
         self.connection = DownstreamConnection(edge)
         self.connection.connection_made(self.transport)
 
@@ -325,24 +327,25 @@ async def test_draining_closes_after_the_answer_and_at_once_when_idle(edge: Fake
     [
         (("127.0.0.1", 1), True, False),
         (("127.8.8.8", 1), True, False),
-        (("::1", 1), True, False),
+        (("::1", 1, 0, 0), True, False),
         (("::ffff:127.0.0.1", 1), True, False),
         (("10.0.0.1", 1), False, False),
         (("::ffff:10.0.0.1", 1), False, False),
         (("2001:db8::127", 1), False, False),
         ("", True, False),
+        (None, False, False),
         (("127.0.0.1", 666), True, True),
     ],
 )
 async def test_a_request_knows_where_it_comes_from(
-    edge: FakeEdge, peer: tuple[str, int] | str, loopback: bool, looped: bool
+    edge: FakeEdge, peer: tuple[object, ...] | str | None, loopback: bool, looped: bool
 ) -> None:
     line = Line(edge, peer)
     await line.send(GET)
     (request,) = edge.requests
     assert (request.from_loopback, request.looped) == (loopback, looped)
     assert request.caller_ip == (peer[0] if peer else "")
-    assert request.proxy_port == (8078 if peer else 0)
+    assert request.proxy_port == (0 if peer == "" else 8078)
 
 
 async def test_continue_and_interim_answers_are_for_callers_that_know_them(line: Line) -> None:

@@ -23,9 +23,9 @@ class Connections:
     def open(self, address: Address = HERE) -> UpstreamConnection:
         connection = UpstreamConnection(self.pool._done, self.pool._lost)
         self.made += 1
-        connection.connection_made(FakeTransport(sockname=("127.0.0.1", self.made)))
+        connection.connection_made(FakeTransport(sockname=("127.0.0.1", self.made), peername=("10.0.0.1", 80)))
         self.pool._open[connection] = address
-        self.pool._local_addresses.add(connection.local_address)
+        self.pool._links.add(connection.link)
         return connection
 
     def idle(self, address: Address = HERE, idle_timeout_s: float = UPSTREAM_IDLE_TIMEOUT_S) -> UpstreamConnection:
@@ -95,10 +95,17 @@ def test_a_sweep_closes_what_is_over_its_time(pool: Pool, connections: Connectio
 
 def test_a_lost_connection_leaves_the_pool(pool: Pool, connections: Connections) -> None:
     connection = connections.idle()
-    assert (len(pool), pool.is_own(("127.0.0.1", 1))) == (1, True)
+    link = (("127.0.0.1", 1), ("10.0.0.1", 80))
+    assert (len(pool), pool.is_own(link)) == (1, True)
     connection.connection_lost(None)
-    assert (len(pool), pool.is_own(("127.0.0.1", 1))) == (0, False)
+    assert (len(pool), pool.is_own(link)) == (0, False)
     assert pool.idle(HERE, 4) is None
+
+
+def test_a_local_port_alone_does_not_make_a_connection_ours(pool: Pool, connections: Connections) -> None:
+    """The kernel gives a caller the port of one of our connections to somebody else."""
+    connections.open()
+    assert not pool.is_own((("127.0.0.1", 1), ("127.0.0.1", 8078)))
 
 
 def test_a_forgotten_instance_keeps_only_what_is_in_use(pool: Pool, connections: Connections) -> None:
