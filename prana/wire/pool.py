@@ -68,6 +68,9 @@ class Pool:
                     raise Overloaded(f"Prana is out of local resources: {error.strerror}") from None
                 problem = error.strerror or str(error)
                 continue
+            if connection.closed:  # and reported lost already, perhaps
+                problem = "closed at once"
+                continue
             self._open[connection] = address
             self._links.add(connection.link)
             return connection

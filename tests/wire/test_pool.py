@@ -1,7 +1,11 @@
 """Which connection a request gets, and how long one may idle."""
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
+from prana.errors import ConnectRefused
 from prana.request import End, Request
 from prana.wire.limits import UPSTREAM_IDLE_TIMEOUT_S
 from prana.wire.pool import Address, Pool, idle_timeout_s
@@ -125,6 +129,20 @@ async def test_what_was_not_reusable_is_not_kept(pool: Pool, connections: Connec
     connection._begin(Request(b"GET", b"/", [], 0.0))
     connection._finish(End.ABANDONED)
     assert pool.idle(HERE, 4) is None
+
+
+async def test_a_connection_closed_at_once_was_refused(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def create(make: Callable[[], UpstreamConnection], *_: object) -> tuple[FakeTransport, UpstreamConnection]:
+        connection, transport = make(), FakeTransport(sockname=("127.0.0.1", 1))
+        connection.connection_made(transport)
+        transport.abort()
+        connection.connection_lost(ConnectionResetError())
+        return transport, connection
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create)
+    with pytest.raises(ConnectRefused):
+        await pool.connect(("10.0.0.1", "10.0.0.1", 80), 1.0)
+    assert len(pool) == 0
 
 
 @pytest.mark.parametrize(
