@@ -67,7 +67,12 @@ class Sidecar:
                 self._transport, fetch_interval_s=eureka.fetch_interval, clock=clock, rng=self._rng
             )
         self._services = Services(
-            _static_services(settings), self._discovery, self._make_service, self._node_gone, self._wait_s
+            _static_services(settings),
+            self._discovery,
+            self._make_service,
+            self._node_gone,
+            self._wait_s,
+            _with_fallback(settings),
         )
         if self._discovery is not None:
             self._discovery.subscribe(self._services.update)
@@ -110,7 +115,7 @@ class Sidecar:
         handler = service_pipeline(
             Fallback(policy.fallback),
             Admit(breaker, bulkhead, metrics, clock),
-            Deadline(policy.timeout, clock),
+            Deadline(policy.timeout),
             Retry(retry.max_retries, retry.statuses, retry.replay_bytes, budget, metrics, clock),
             Balance(balancer, self._client, times, metrics, clock),
         )
@@ -214,6 +219,10 @@ def _static_services(settings: Settings) -> dict[str, tuple[Instance, ...]]:
         for name, policy in settings.services.items()
         if policy.instances
     }
+
+
+def _with_fallback(settings: Settings) -> frozenset[str]:
+    return frozenset(name for name, policy in settings.services.items() if policy.fallback is not None)
 
 
 def _ejection(policy: ServicePolicy) -> EjectionSettings:

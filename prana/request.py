@@ -67,7 +67,7 @@ class Request:
         self.method = method
         self.target = target  # origin-form, byte for byte as sent
         self.headers = headers
-        self.received_s = received_s  # monotonic
+        self.received_s = received_s  # monotonic; when its turn on the connection came
         self.body: BodyStream | None = None
         self.content_length: int | None = None  # None with a body: chunked
         self.host = b""

@@ -1,7 +1,7 @@
 """The services by name: static ones from the configuration, the others from the registry."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from loadbalancer.node import Node
@@ -34,8 +34,12 @@ class Services:
         make: Callable[[str, tuple[Instance, ...], bool], Service],
         gone: Callable[[Node], None],
         wait_s: Callable[[str], float],
+        with_fallback: Collection[str] = (),
     ) -> None:
+        """`with_fallback` names services that are to be found even if the registry does not know them: their
+        configured fallback answers then."""
         self._static = static
+        self._with_fallback = with_fallback
         self._registry = registry
         self._make = make
         self._gone = gone
@@ -52,6 +56,8 @@ class Services:
         if instances is None and self._registry is not None and not self._registry.first_read.is_set():
             await self._first_read(self._registry, name)
             instances = self._instances(name)
+        if instances is None and name in self._with_fallback:
+            instances = ()
         return self._open(name, instances) if instances is not None else None
 
     async def _first_read(self, registry: Registry, name: str) -> None:
@@ -59,6 +65,8 @@ class Services:
             async with asyncio.timeout(self._wait_s(name)):
                 await registry.first_read.wait()
         except TimeoutError:
+            if name in self._with_fallback:
+                return
             detail = "no Eureka server has answered yet, so the instances of this service are not known"
             raise RegistryNotRead(detail, retry_after_s=_RETRY_AFTER_S) from None
 

@@ -169,6 +169,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _start(self, request: Request) -> None:
         self._active = request
+        request.received_s = self._edge.clock()  # it may have waited for the answers before its own
         self._head_sent = False
         self._expires_s = None
         self._task = asyncio.get_running_loop().create_task(self._serve(request))
@@ -322,8 +323,6 @@ def _framing(request: Request, response: Response, keep_alive: bool) -> tuple[by
         lines, chunked = b"\r\nTransfer-Encoding: chunked", True
     if not keep_alive:
         lines += b"\r\nConnection: close"
-    elif request.http10:
-        lines += b"\r\nConnection: keep-alive"
     return lines, chunked, keep_alive
 
 

@@ -17,7 +17,8 @@ from prana.wire.headers import connection_tokens, valid_host
 from prana.wire.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES
 
 _TARGET: Final = re.compile(rb"[!-~]+")
-_REFUSED_IN_TARGET: Final = frozenset(b'\\#"<>^`{|}')
+# The rest of what RFC 3986 wants encoded, as in a raw JSON query, is common and reads the same everywhere.
+_REFUSED_IN_TARGET: Final = frozenset(b"\\#")
 # CGI-style gateways read an underscore as a dash, so these smuggle framing past us.
 _FRAMING_LOOKALIKES: Final = frozenset([b"content_length", b"transfer_encoding"])
 _REFUSED_METHODS: Final = frozenset([b"CONNECT", b"TRACE"])
@@ -156,7 +157,8 @@ class RequestReader:
         method = self._parser.get_method()
         request = self._new_request(method, self._target, self._headers)
         request.http10 = self._parser.get_http_version() == "1.0"
-        request.keep_alive = self._parser.should_keep_alive()
+        # RFC 9112 section 9.3: a proxy must not keep connections of HTTP/1.0 callers, whatever they ask for.
+        request.keep_alive = self._parser.should_keep_alive() and not request.http10
         request.via_count = self._via_count
         request.explain = self._explain and request.from_loopback
         if self._hosts:
@@ -220,7 +222,9 @@ class RequestReader:
     def _check_target(self, request: Request) -> None:
         target = request.target
         if _TARGET.fullmatch(target) is None or not _REFUSED_IN_TARGET.isdisjoint(target):
-            raise BadRequest("the request target has a character that a URI must percent-encode")
+            raise BadRequest(
+                "the request target has a space, control or non-ASCII character, \\ or #; percent-encode it"
+            )
         if target[:1] == b"/" or (target == b"*" and request.method == b"OPTIONS"):
             return
         scheme, separator, rest = target.partition(b"://")

@@ -1,9 +1,10 @@
 from prana.filters.deadline import Deadline
 
-from .conftest import Clock, Next, answer, request
+from .conftest import Next, answer, request
 
 
-async def test_the_deadline_is_fixed_once_for_all_that_follows(clock: Clock) -> None:
+async def test_the_deadline_counts_from_the_arrival_of_the_request() -> None:
     asked = request()
-    await Deadline(0.8, clock)(asked, Next(answer()))
-    assert asked.deadline_s == clock.now_s + 0.8
+    asked.received_s = 100.0
+    await Deadline(0.8)(asked, Next(answer()))
+    assert asked.deadline_s == 100.8

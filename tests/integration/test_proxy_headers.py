@@ -159,6 +159,7 @@ async def test_a_request_id_is_made_where_there_is_no_usable_one(
         (b"/orders//", b"//"),
         (b"/orders//a//b/", b"//a//b/"),
         (b"/orders/a%2Fb%28c%29/%c3%A9", b"/a%2Fb%28c%29/%c3%A9"),
+        (b'/orders/?q={"a":["<b>",`c|^`]}', b'/?q={"a":["<b>",`c|^`]}'),
         (b"/orders/a;v=1/b;c?a=b?c&d=%20+e", b"/a;v=1/b;c?a=b?c&d=%20+e"),
         (b"/orders/?", b"/?"),
         (b"/orders?", b"/?"),

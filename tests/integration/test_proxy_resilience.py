@@ -124,6 +124,13 @@ async def test_an_open_circuit_falls_back_too(start_sidecar: StartSidecar, upstr
     assert len(upstream.requests) == 2
 
 
+async def test_the_fallback_of_a_service_that_nobody_registered_answers(start_sidecar: StartSidecar) -> None:
+    running = await start_sidecar(more={"gone": policy_of(fallback=Fallback(json={"a": 1}))})
+    answer = await running.ask(get(b"/gone/x"))
+    assert (answer.status, answer.json) == (200, {"a": 1})
+    assert answer.value(b"X-Prana-Fallback") == b"static; reason=no_instance"
+
+
 async def test_the_callers_own_mistake_is_not_hidden_by_a_fallback(
     start_sidecar: StartSidecar, upstream: Upstream
 ) -> None:
