@@ -14,6 +14,7 @@ from registry.server.about import XML_ROOT, About
 from registry.server.cache import ResponseCache
 from registry.server.document import Document, instance_document, to_json
 from registry.server.http import (
+    MAX_BODY_BYTES,
     accepted,
     answered,
     empty,
@@ -33,7 +34,6 @@ from registry.server.views import Kind, View
 from registry.server.xml_body import read_xml
 
 BASES = ("/eureka", "/eureka/v2")  # Spring Cloud's and the Netflix WAR's
-MAX_BODY_BYTES = 4 * 1024 * 1024  # a batch has up to 250 instances
 
 
 def build_app(api: "EurekaApi") -> web.Application:

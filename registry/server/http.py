@@ -1,11 +1,14 @@
 """How requests are read and answers written, the same for every endpoint."""
 
+import zlib
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from registry.server.document import Document
 from registry.server.media import CONTENT_TYPES, Form, accepted_form, written
+
+MAX_BODY_BYTES = 4 * 1024 * 1024  # a batch has up to 250 instances
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -49,9 +52,23 @@ async def read_body(request: web.Request) -> tuple[str, bytes]:
     if content_type not in _CANNOT_PARSE or charset not in ("utf-8", "iso-8859-1"):
         raise web.HTTPUnsupportedMediaType
     body = await request.read()
+    if request.headers.get("Content-Encoding", "").lower() == "gzip":
+        body = _unpacked(body)
     if content_type == CONTENT_TYPES["json"] and charset != "utf-8":
         body = body.decode(charset).encode()
     return content_type, body
+
+
+def _unpacked(body: bytes) -> bytes:
+    """Peers may compress their batches."""
+    unpacking = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        plain = unpacking.decompress(body, MAX_BODY_BYTES)
+    except zlib.error as error:
+        raise web.HTTPBadRequest from error
+    if unpacking.unconsumed_tail:
+        raise web.HTTPRequestEntityTooLarge(max_size=MAX_BODY_BYTES, actual_size=len(plain))
+    return plain
 
 
 def unreadable(content_type: str) -> web.Response:

@@ -65,8 +65,7 @@ async def serve(host: str, port: int, settings: RegistrySettings = _NO_SETTINGS)
         # A handler never waits but for its request's body, so a client that left may end it at once.
         handler_cancellation=True,
         shutdown_timeout=1.0,
-        # Eureka reads no compressed bodies either, and so none is a bomb.
-        auto_decompress=False,
+        auto_decompress=False,  # `read_body` does, and bounds what comes out
     )
     await runner.setup()
     try:
