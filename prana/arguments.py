@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prana.config.sources import FlagValue
-from prana.config.units import Address, parse_address
+from prana.config.units import Address, parse_address, parse_duration
 
 # A flag that is short for one key: flag, key, metavar. Those of a list may be repeated.
 _SHORTCUTS = (
@@ -18,6 +18,7 @@ _SHORTCUTS = (
     ("--log-format", "log.format", "FORMAT"),
 )
 _REPEATABLE = ("eureka.urls", "proxy.listen")
+_MIN_INTERVAL_S = 0.01
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -49,9 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         ("--instances-port", 9001, "of the first sample instance; the others follow"),
     ):
         demo.add_argument(flag, type=_port, default=port, metavar="N", help=f"port {what}; default {port}")
-    registry = _command(commands, "registry", "the embedded Eureka-compatible registry alone, for development")
-    registry.add_argument(
-        "--listen", type=_address, default="127.0.0.1:8761", metavar="ADDR", help="default %(default)s"
+    _add_registry_flags(
+        _command(commands, "registry", "the embedded Eureka-compatible registry alone, for development and tests")
     )
     check = _command(commands, "check", "every problem of a configuration at once", file, settings)
     check.add_argument("--online", action="store_true", help="also try Eureka, the app and the ports")
@@ -86,6 +86,31 @@ def _command(
     parser = commands.add_parser(words.split()[-1], help=about, description=about, parents=flags, allow_abbrev=False)
     parser.set_defaults(command=words)
     return parser
+
+
+def _add_registry_flags(registry: argparse.ArgumentParser) -> None:
+    """The defaults suit development; those of Netflix's server are named beside them."""
+    registry.add_argument(
+        "--listen", type=_address, default="127.0.0.1:8761", metavar="ADDR", help="default %(default)s"
+    )
+    registry.add_argument(
+        "--lease-expiry",
+        choices=("plain", "strict"),
+        default="plain",
+        help="an instance goes one lease duration after its last heartbeat (plain, the default) or two (strict, as "
+        "Netflix's server)",
+    )
+    registry.add_argument(
+        "--self-preservation",
+        action="store_true",
+        help="nothing expires while far fewer heartbeats arrive than should; default: off (Netflix: on)",
+    )
+    for flag, kind, default, what in (
+        ("--eviction-interval", _interval, "1s", "how often expired instances are removed; default 1s (Netflix: 1m)"),
+        ("--response-cache-interval", _duration, "0s", "how often lists change; default 0s: at once (Netflix: 30s)"),
+        ("--delta-retention", _duration, "3m", "how long the delta shows a change; default 3m (as Netflix)"),
+    ):
+        registry.add_argument(flag, type=kind, default=default, metavar="TIME", help=what)
 
 
 def _file_flags() -> argparse.ArgumentParser:
@@ -123,6 +148,20 @@ def _setting(text: str) -> FlagValue:
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is no setting; write KEY=VALUE, such as log.access=all")
     return FlagValue("--set", key.strip(), value)
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
+
+
+def _interval(text: str) -> float:
+    duration_s = _duration(text)
+    if duration_s < _MIN_INTERVAL_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is too short; allowed are {_MIN_INTERVAL_S * 1000:.0f}ms and more")
+    return duration_s
 
 
 def _port(text: str) -> int:

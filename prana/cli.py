@@ -78,7 +78,7 @@ def _demo(args: Namespace) -> int:
 def _registry(args: Namespace) -> int:
     from prana import registry_server
 
-    return registry_server.run(args.listen)
+    return registry_server.run(args.listen, registry_server.settings_of(args))
 
 
 def _check(args: Namespace) -> int:
