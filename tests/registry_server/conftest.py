@@ -1,7 +1,6 @@
 """Shared by the tests of the embedded server: a clock that only tests move, and registrations to put in the store."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,17 +8,7 @@ import pytest
 from registry.server.json_body import registration_of
 from registry.server.registration import PLAIN_CLASS, Registration
 from registry.server.store import LeaseStore
-
-
-@dataclass
-class Clock:
-    now_ms: int = 1_000_000
-
-    def __call__(self) -> int:
-        return self.now_ms
-
-    def advance_s(self, seconds: float) -> None:
-        self.now_ms += round(seconds * 1000)
+from tests.registry_server.clock import Clock
 
 
 @pytest.fixture

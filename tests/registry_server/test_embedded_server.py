@@ -1,6 +1,8 @@
 """The embedded server over real sockets: its life, its page, hostile input, and py-eureka-client as it comes."""
 
 import asyncio
+import gzip
+import io
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,13 +18,13 @@ from registry.server import RegistryServer, RegistrySettings, serve
 from registry.server.document import instance_document, to_json
 from registry.server.document_xml import to_xml
 from registry.server.json_body import read_json
+from registry.server.lease import Lease
 from registry.server.registration import (
     PLAIN_CLASS,
     InvalidRegistrationError,
     UnreadableBodyError,
     require_complete,
 )
-from registry.server.xml_body import MAX_DEPTH, MAX_ELEMENTS, read_xml
 from registry.server.store import LeaseStore
 
 PLAIN = {"@class": PLAIN_CLASS, "name": "MyOwn"}
@@ -95,6 +97,51 @@ async def test_every_error_but_the_400_texts_has_an_empty_body(
     ):
         async with session.request(method, server.url + path, data=b"<instance/>") as answer:
             assert (answer.status, await answer.read()) == (status, b""), path
+
+
+async def test_with_a_cache_interval_lists_change_later_and_single_instances_at_once(
+    session: aiohttp.ClientSession,
+) -> None:
+    server = await serve("127.0.0.1", 0, RegistrySettings(response_cache_interval_s=0.4))
+    assert await _listed(session, server) == 0
+    await register(session, server)
+    async with session.get(f"{server.url}apps/A/i1") as answer:
+        assert answer.status == 200
+    async with asyncio.timeout(5):
+        while await _listed(session, server) == 0:  # noqa: ASYNC110 - a real interval has to pass
+            await asyncio.sleep(0.02)
+    await server.close()
+
+
+async def test_a_compressed_body_is_bounded_in_what_comes_out_of_it(
+    session: aiohttp.ClientSession, server: RegistryServer
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    bomb = gzip.compress(b" " * 50_000_000)
+    for body, status in ((bomb, 413), (b"no gzip", 400), (b" " * 5_000_000, 413)):
+        async with session.post(f"{server.url}apps/A", data=io.BytesIO(body), headers=headers) as answer:
+            assert (answer.status, await answer.read()) == (status, b"")
+
+
+async def test_the_page_says_when_self_preservation_keeps_everything(session: aiohttp.ClientSession) -> None:
+    for enabled in (False, True):
+        server = await serve("127.0.0.1", 0, RegistrySettings(self_preservation=enabled))
+        async with session.get(f"http://127.0.0.1:{server.port}/") as answer:
+            assert ("Self-preservation" in await answer.text()) is enabled
+        await server.close()
+
+
+async def test_a_crashed_background_loop_is_told_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: LeaseStore, late_ms: int = 0) -> list[Lease]:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(LeaseStore, "evict", broken)
+    server = await serve("127.0.0.1", 0, RegistrySettings(eviction_interval_s=0.01))
+    (loops,) = (task for task in asyncio.all_tasks() if task.get_name() == "registry-loops")
+    await asyncio.wait([loops])
+    with pytest.raises(ExceptionGroup) as crash:
+        await server.close()
+    assert crash.group_contains(RuntimeError, match="broken")
 
 
 async def test_lists_are_gzipped_only_for_who_accepts_gzip(

@@ -1,7 +1,6 @@
 """The lease store by a manual clock: statuses, dirty timestamps, delta and expiry."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 import pytest
 from hypothesis import given
@@ -13,6 +12,7 @@ from registry.server.json_body import registration_of
 from registry.server.lease import Lease, hashcode
 from registry.server.registration import PLAIN_CLASS, Registration
 from registry.server.store import LeaseStore, Renewal
+from tests.registry_server.clock import Clock
 
 Instance = Callable[..., Registration]
 UP, DOWN, STARTING, OUT, UNKNOWN = (
@@ -22,13 +22,6 @@ UP, DOWN, STARTING, OUT, UNKNOWN = (
     Status.OUT_OF_SERVICE,
     Status.UNKNOWN,
 )
-
-
-class Clock(Protocol):
-    now_ms: int
-
-    def __call__(self) -> int: ...
-    def advance_s(self, seconds: float) -> None: ...
 
 
 def found(store: LeaseStore, app: str = "A", instance_id: str = "i1") -> Lease:
@@ -111,6 +104,47 @@ def test_a_heartbeat_of_an_instance_in_unknown_is_refused_and_does_not_renew(
     assert store.renew("A", "i1") is Renewal.UNKNOWN
     clock.advance_s(31)
     assert store.find("A", "i1") is None
+
+
+def test_an_override_that_was_dropped_does_not_return_with_the_stored_description(
+    store: LeaseStore, instance: Instance
+) -> None:
+    store.register(instance(overriddenStatus="OUT_OF_SERVICE"))
+    store.drop_override("A", "i1", UP)
+    store.put_metadata("A", "i1", {"a": "b"})
+    store.register(instance(lastDirtyTimestamp=99))  # older: the stored one is installed again
+    assert (found(store).status, found(store).overridden, store.overrides) == (UP, UNKNOWN, {})
+
+
+def test_a_peers_override_shows_at_once_and_decides_from_the_next_heartbeat(
+    store: LeaseStore, instance: Instance
+) -> None:
+    store.register(instance(status="UP"))
+    revisions = [store.revision]
+    store.adopt_override("A", "i1", OUT)
+    revisions.append(store.revision)
+    assert (found(store).status, found(store).overridden) == (UP, OUT)
+    store.renew("A", "i1")
+    revisions.append(store.revision)
+    assert found(store).status is OUT
+    assert len(set(revisions)) == 3
+    store.adopt_override("A", "nobody", OUT)
+    assert store.overrides == {"i1": OUT}
+
+
+def test_heartbeats_do_not_make_lists_read_differently(store: LeaseStore, clock: Clock, instance: Instance) -> None:
+    store.register(instance())
+    revision = store.revision
+    store.renew("A", "i1")
+    assert store.revision == revision
+    clock.advance_s(181)
+    assert store.revision != revision  # the delta has forgotten it
+
+
+def test_a_replicated_registration_is_believed(store: LeaseStore, instance: Instance) -> None:
+    for status in (UP, OUT, UP):
+        store.register(instance(status=status.value), replicated=True)
+        assert found(store).status is status
 
 
 def test_an_override_of_the_same_status_changes_nothing_but_renews(
