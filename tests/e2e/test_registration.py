@@ -62,6 +62,14 @@ def until_callable(sidecar: Sidecar, service: str) -> None:
     until(lambda: call(sidecar.port, f"/{service}/").status == 200, f"{service} to be callable")
 
 
+def until_outage(sidecar: Sidecar) -> None:
+    def seen() -> bool:
+        status: str = sidecar.admin("/health").json["components"]["eureka"]["status"]
+        return status == "DOWN"
+
+    until(seen, "the outage to be seen")
+
+
 # what is registered
 
 
@@ -257,10 +265,12 @@ def test_no_call_fails_while_the_server_is_away_and_comes_back_empty(
     for each in traffic:
         each.start()
     eureka.server.stop()
-    until(lambda: sidecar.admin("/health").json["components"]["eureka"]["status"] == "DOWN", "the outage to be seen")
-    assert sidecar.admin("/health").json["status"] == "UP", "the app is not to blame"
-    calls = [each.calls for each in traffic]
-    eureka.server.start()
+    try:
+        until_outage(sidecar)
+        assert sidecar.admin("/health").json["status"] == "UP", "the app is not to blame"
+        calls = [each.calls for each in traffic]
+    finally:
+        eureka.server.start()
     until_status(eureka, app, "UP", RENEWAL_S + LATE_S)
     fetches = sidecar.metrics["eureka"]["fetches_total"]
     until(lambda: sidecar.metrics["eureka"]["fetches_total"] >= fetches + 5, "the empty registry to be read")
@@ -375,7 +385,7 @@ def test_credentials_are_used_and_never_shown(eureka: Eureka, app: App, start_si
         checked = sidecar.prana("check", "--online")
         assert checked.code == 0, "the check uses the password, too"
         shown += [_all_pages(sidecar), checked.out, checked.err]
-    until(lambda: sidecar.admin("/health").json["components"]["eureka"]["status"] == "DOWN", "the outage to be seen")
+    until_outage(sidecar)
     checked = sidecar.prana("check", "--online")
     assert f"127.0.0.1:{keeper.port}" in checked.out
     shown += [_all_pages(sidecar), checked.out, checked.err]
