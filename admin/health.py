@@ -78,6 +78,8 @@ def _app(app: AppView) -> Component:
         "eureka_status": app.status,
         "address": f"{app.host}:{app.port}",
         "reason": app.reason or _default_reason(app),
+        "last_failure": app.last_failure,
+        "last_failure_age_s": app.last_failure_age_s,
     }
     return Component(_app_status(app), details)
 

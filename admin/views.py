@@ -74,7 +74,9 @@ class AppView:
     name: str
     status: str  # Eureka status it is registered with, or would be
     healthy: bool | None  # None: not known yet
-    reason: str  # of the last change, "" for none
+    reason: str  # of the present state, "" for none
+    last_failure: str  # reason of the last health probe that failed, "" when none did
+    last_failure_age_s: float | None
     host: str
     port: int
 

@@ -6,8 +6,12 @@ from random import Random
 from typing import Any
 
 from prana.config.settings import App
-from registry.healthcheck import HealthCheck, HttpProbe, Probe, TcpProbe
+from registry.commandprobe import CommandProbe
+from registry.healthcheck import HealthCheck, Probe
+from registry.healthstate import HealthState
+from registry.hysteresis import FlapDamping, RiseFall
 from registry.instance import Status
+from registry.probes import HttpProbe, TcpProbe
 from registry.registration import Registration
 from registry.renewal import Registrar, Writes
 
@@ -29,11 +33,16 @@ class AppBeside:
         self.registrar: Registrar | None = None
         if writes is not None:
             self.registrar = Registrar(registration, writes, clock=clock, epoch_ms=epoch_ms, rng=rng)
-        self.health = HealthCheck(
+        health = app.health
+        self.health = HealthState(
+            RiseFall(health.rise, health.fall), FlapDamping(health.max_changes, health.window, clock), clock
+        )
+        self._check = HealthCheck(
+            app.name,
             _probe(app),
-            interval_s=app.health.interval,
-            rise=app.health.rise,
-            fall=app.health.fall,
+            self.health,
+            interval_s=health.interval,
+            timeout_s=health.timeout,
             on_change=self._changed,
         )
 
@@ -45,9 +54,9 @@ class AppBeside:
         return Status.UP if self.health.up else Status.DOWN
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
-        return [self.health.run(), *([self.registrar.run()] if self.registrar is not None else [])]
+        return [self._check.run(), *([self.registrar.run()] if self.registrar is not None else [])]
 
-    def _changed(self, up: bool) -> None:
+    def _changed(self) -> None:
         if self.registrar is not None:
             self.registrar.set_status(self.status)
 
@@ -63,7 +72,9 @@ async def deregister(apps: Iterable[AppBeside]) -> None:
 
 
 def _probe(app: App) -> Probe:
-    """Without a health URL the app counts as healthy while its port accepts; "localhost" covers an app on ::1."""
+    """With neither URL nor command the app is healthy while its port accepts; "localhost" covers one on ::1."""
+    if app.health.command:
+        return CommandProbe(app.health.command)
     if app.health.url:
-        return HttpProbe(app.health.url, app.health.timeout, app.health.statuses)
-    return TcpProbe("localhost", app.port, app.health.timeout)
+        return HttpProbe(app.health.url, app.health.statuses)
+    return TcpProbe("localhost", app.port)

@@ -137,7 +137,9 @@ def _app(app: AppBeside) -> AppView:
         name=app.registration.app,
         status=str(app.status),
         healthy=app.health.up,
-        reason=app.health.last_reason,
+        reason=app.health.reason,
+        last_failure=app.health.last_failure,
+        last_failure_age_s=app.health.last_failure_age_s,
         host=app.registration.host,
         port=app.registration.port,
     )

@@ -7,7 +7,7 @@ from itertools import combinations
 from msgspec import UNSET
 
 from prana.config.positions import Path
-from prana.config.settings import App, Fallback, Policy, ServicePolicy, Settings
+from prana.config.settings import App, AppHealth, Fallback, Policy, ServicePolicy, Settings
 from prana.config.shapes import Tables
 from prana.config.sources import dotted
 from prana.config.units import Address, format_duration
@@ -45,10 +45,19 @@ def _app(at: Path, app: App, settings: Settings) -> Iterator[Finding]:
     if settings.registers and not app.name:
         message = "is required to register; give a name, or set eureka.register = false"
         yield Finding(((*at, "name"), ("eureka", "register"), ("eureka", "urls")), message)
+    yield from _health((*at, "health"), app.health)
     for address in (*settings.proxy.listen, settings.admin.listen):
         if address.port == app.port:
             message = f"is {app.port}, which is also a port of Prana itself ({address}); the app needs its own"
             yield Finding(((*at, "port"), ("proxy", "listen"), ("admin", "listen")), message, warning=True)
+
+
+def _health(at: Path, health: AppHealth) -> Iterator[Finding]:
+    url, command = (*at, "url"), (*at, "command")
+    if health.command and not health.command[0]:
+        yield Finding((command,), "names no program; allowed is a program and its arguments, as a list")
+    if health.command and health.url:
+        yield Finding((command, url), f"is given beside {dotted(url)}; allowed is one of them")
 
 
 def _two_apps(first_at: Path, first: App, at: Path, app: App) -> Iterator[Finding]:

@@ -159,6 +159,18 @@ def plain_text() -> Kind:
     return Kind(string, {"type": "string"})
 
 
+def argument() -> Kind:
+    """One argument of a command: any string that a program can be given."""
+
+    def parse(value: object) -> str:
+        written = string(value)
+        if "\0" in written:
+            raise ValueError("has a NUL character, which no argument can have")
+        return written
+
+    return Kind(parse, {"type": "string"})
+
+
 def service_name(*, optional: bool = False) -> Kind:
     """A VIP or application name, kept lower case since names are compared so."""
 

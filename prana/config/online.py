@@ -1,5 +1,6 @@
 """What only trying tells: do the Eureka servers answer, does the app, are the ports free."""
 
+import asyncio
 import errno
 import os
 import socket
@@ -9,12 +10,14 @@ from pathlib import Path as FilePath
 from prana.config.loader import Loaded
 from prana.config.masking import mask_credentials
 from prana.config.positions import Path
-from prana.config.settings import App
+from prana.config.settings import App, AppHealth
 from prana.config.shapes import Tables
 from prana.config.sources import Origin, Problem, dotted
-from prana.config.units import Address
+from prana.config.units import Address, format_duration
 from prana.http_get import NoAnswer, http_get
 from prana.startup import cannot_listen
+from registry.commandprobe import CommandProbe
+from registry.healthstate import Verdict
 
 _TIMEOUT_S = 5.0
 
@@ -27,7 +30,7 @@ def online_problems(loaded: Loaded) -> Iterator[Problem]:
             yield _problem(loaded, ("eureka", "urls"), f"{mask_credentials(url)} {failure}", index)
     for at, app in Tables.located(("app",), settings.apps):
         if failure := _app_failure(app):
-            yield _problem(loaded, (*at, "health", "url") if app.health.url else (*at, "port"), failure)
+            yield _problem(loaded, (*at, *_health_key(app)), failure)
     for index, address in enumerate(settings.proxy.listen):
         if failure := _listen_failure(address, "proxy.listen"):
             yield _problem(loaded, ("proxy", "listen"), failure, index)
@@ -54,8 +57,17 @@ def _eureka_failure(url: str) -> str | None:
     return None
 
 
+def _health_key(app: App) -> Path:
+    if app.health.command:
+        return "health", "command"
+    return ("health", "url") if app.health.url else ("port",)
+
+
 def _app_failure(app: App) -> str | None:
     health = app.health
+    if health.command:
+        verdict = asyncio.run(_command_verdict(health))
+        return None if verdict.healthy else f"{verdict.reason}; start the app, or correct the command"
     if not health.url:
         try:
             socket.create_connection(("localhost", app.port), health.timeout).close()
@@ -70,6 +82,14 @@ def _app_failure(app: App) -> str | None:
     if answer.status not in health.statuses:
         return f"answered {answer.status}, which app.health.statuses does not count as healthy"
     return None
+
+
+async def _command_verdict(health: AppHealth) -> Verdict:
+    try:
+        async with asyncio.timeout(health.timeout):
+            return await CommandProbe(health.command).check()
+    except TimeoutError:
+        return Verdict(False, f"did not end within {format_duration(health.timeout)}")
 
 
 def _listen_failure(address: Address, key: str) -> str | None:

@@ -34,14 +34,20 @@ ServiceName = Annotated[str, kinds.service_name()]
 
 
 class AppHealth(Struct, frozen=True, kw_only=True):
-    """How the app's health is probed."""
+    """How the app's health is probed: by `url`, by `command`, or with neither by connecting to its port."""
 
-    url: Url = ""  # "": the app counts as healthy while its port accepts
+    url: Url = ""
+    command: tuple[Annotated[str, kinds.argument()], ...] = ()  # run without a shell; healthy when it exits with 0
     interval: Annotated[float, kinds.duration("100ms", "1h")] = 10.0
     timeout: Annotated[float, kinds.duration("10ms", "5m")] = 1.0
     rise: Annotated[int, kinds.integer(1, 100)] = 1  # successes in a row to go up
     fall: Annotated[int, kinds.integer(1, 100)] = 3  # failures in a row to go down
     statuses: Annotated[frozenset[int], kinds.statuses()] = frozenset(range(200, 300))
+    # More changes within the window than this, and the app is held down until it has calmed. Other sidecars take up
+    # to 90 s to follow a change through Eureka's caches, so an app with more than one a minute, lasting for minutes,
+    # is never seen as it is. Five restarts in a row are no flapping yet.
+    max_changes: Annotated[int, kinds.integer(0, 1000)] = 10  # 0: never
+    window: Annotated[float, kinds.duration("1s", "24h")] = 300.0
 
 
 class App(Struct, frozen=True, kw_only=True):
@@ -65,18 +71,50 @@ class App(Struct, frozen=True, kw_only=True):
     health: AppHealth = AppHealth()
 
 
+_DEFAULT_URLS = ("http://localhost:8761/eureka/",)
+EurekaUrl = Annotated[str, endpoints.http_url(optional=False)]
+
+
+class EurekaDns(Struct, frozen=True, kw_only=True):
+    """Servers from TXT records: `txt.<region>.<domain>` lists zones, `txt.<zone>.<domain>` the hosts of each."""
+
+    domain: Hostname = ""  # "": not asked
+    region: Annotated[str, kinds.text(_NAME, _NAME_IN_WORDS)] = "default"
+    scheme: Annotated[str, kinds.one_of("http", "https")] = "http"
+    port: Annotated[int, kinds.integer(1, 65535)] = 8761
+    path: Annotated[str, kinds.text(r"/[!-~]*", "a path such as /eureka/")] = "/eureka/"
+
+
 class Eureka(Struct, frozen=True, kw_only=True):
     """Which registry, and what we do with it."""
 
-    urls: tuple[Annotated[str, endpoints.http_url(optional=False)], ...] = ("http://localhost:8761/eureka/",)
+    urls: tuple[EurekaUrl, ...] = _DEFAULT_URLS
     register: Flag = True
     fetch: Flag = True
     renewal_interval: Annotated[float, kinds.duration("100ms", "1h")] = 30.0
     lease_duration: Annotated[float, kinds.duration("1s", "24h")] = 90.0
     fetch_interval: Annotated[float, kinds.duration("100ms", "1h")] = 30.0
-    zone: Text = ""  # "": metadata.zone
+    zone: Text = ""  # our own; "": the first app's metadata.zone
+    zones: dict[Annotated[str, kinds.text(_NAME, _NAME_IN_WORDS)], tuple[EurekaUrl, ...]] = {}  # servers by zone
+    dns: EurekaDns = EurekaDns()
+    ca_file: Text = ""  # PEM; "": the system's authorities
     cache_file: Text = ""  # "": none
     allow_loopback_instances: Annotated[str, kinds.one_of("auto", "always", "never")] = "auto"
+
+    @property
+    def plain_urls(self) -> tuple[str, ...]:
+        """Servers of no zone. The default is not among them where others are given by zone or DNS."""
+        return () if self.urls == _DEFAULT_URLS and (self.zones or self.dns.domain) else self.urls
+
+    @property
+    def all_urls(self) -> tuple[str, ...]:
+        """Every server that is known without the DNS."""
+        return tuple(dict.fromkeys((*self.plain_urls, *(url for urls in self.zones.values() for url in urls))))
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a registry at all."""
+        return bool(self.all_urls or self.dns.domain)
 
 
 class Proxy(Struct, frozen=True, kw_only=True):
@@ -188,7 +226,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def registers(self) -> bool:
         """Whether the apps are to be registered."""
-        return bool(self.apps) and self.eureka.register and bool(self.eureka.urls)
+        return bool(self.apps) and self.eureka.register and self.eureka.configured
 
     def policy_for(self, service: str) -> ServicePolicy:
         """The policy of a service, whatever the case of its name: its own, or the defaults."""

@@ -60,7 +60,16 @@ def metrics(clock: Clock) -> ProxyMetrics:
 
 @pytest.fixture
 def app() -> AppView:
-    return AppView(name="orders", status="UP", healthy=True, reason="", host="127.0.0.1", port=5000)
+    return AppView(
+        name="orders",
+        status="UP",
+        healthy=True,
+        reason="",
+        last_failure="",
+        last_failure_age_s=None,
+        host="127.0.0.1",
+        port=5000,
+    )
 
 
 @pytest.fixture

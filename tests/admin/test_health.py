@@ -72,13 +72,17 @@ def test_eureka_shows_in_its_own_component(
 
 
 def test_details_say_why_and_where(app: AppView, eureka: EurekaView, proxy: ProxyView) -> None:
-    sick = replace(app, status="DOWN", healthy=False, reason="3 probes answered 500")
+    sick = replace(
+        app, status="DOWN", healthy=False, reason="HTTP 500", last_failure="HTTP 500", last_failure_age_s=2.5
+    )
     seen = health([sick], replace(eureka, problem="connection refused"), proxy, with_details=True)
     assert component(seen, "app")["details"] == {
         "name": "orders",
         "eureka_status": "DOWN",
         "address": "127.0.0.1:5000",
-        "reason": "3 probes answered 500",
+        "reason": "HTTP 500",
+        "last_failure": "HTTP 500",
+        "last_failure_age_s": 2.5,
     }
     assert component(seen, "eureka")["details"]["problem"] == "connection refused"
     assert component(seen, "eureka")["details"]["servers"] == ["http://***@eureka-1:8761/eureka/"]

@@ -90,6 +90,27 @@ def test_an_app_that_does_not_accept_is_a_problem(serve: Serve, capsys: Capture)
     )
 
 
+@pytest.mark.parametrize(
+    ("script", "timeout", "problem"),
+    [
+        ("exit 0", "1m", ""),
+        ("echo no database; exit 2", "1m", "exit code 2: no database; start the app, or correct the command"),
+        ("sleep 1000", "50ms", "did not end within 50ms; start the app, or correct the command"),
+    ],
+)
+def test_the_command_of_each_app_is_run(
+    script: str, timeout: str, problem: str, taken_port: int, capsys: Capture
+) -> None:
+    Path("prana.toml").write_text(
+        f"eureka.urls = []\nproxy.listen = ['127.0.0.1:0']\nadmin.listen = '127.0.0.1:0'\n"
+        f"[[app]]\nname = 'a'\nport = {taken_port}\n"
+        f"[[app]]\nname = 'b'\nport = 1\nhealth = {{ command = ['sh', '-c', '{script}'], timeout = '{timeout}' }}\n"
+    )
+    assert main(["check", "--online"]) == bool(problem)
+    expected = f"prana.toml:10: app[1].health.command: {problem}\n" if problem else "ok: prana.toml\n"
+    assert capsys.readouterr().out == expected
+
+
 def test_a_port_with_connections_that_have_just_ended_is_free() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()

@@ -112,6 +112,14 @@ BAD_FILES = [
         'such as "200-299" or "200-204,401"',
     ),
     (
+        "[app]\nport = 1\nname = 'a'\nhealth.command = 'check.sh'",
+        'prana.toml:4: app.health.command: must be a list, not "check.sh"',
+    ),
+    (
+        "[app]\nport = 1\nname = 'a'\nhealth.command = ['a', \"b\\u0000\"]",
+        "prana.toml:4: app.health.command[1]: has a NUL character, which no argument can have",
+    ),
+    (
         "[services.a]\ninstances = ['localhost:0']",
         'prana.toml:2: services.a.instances[0]: "localhost:0" has port 0; allowed are 1 to 65535',
     ),
@@ -150,6 +158,14 @@ BAD_FILES = [
     (
         "[app]\nport = 80",
         "prana.toml:1: app.name: is required to register; give a name, or set eureka.register = false",
+    ),
+    (
+        "[app]\nport = 1\nname = 'a'\n[app.health]\nurl = 'http://a/'\ncommand = ['a']",
+        "prana.toml:6: app.health.command: is given beside app.health.url; allowed is one of them",
+    ),
+    (
+        "[app]\nport = 1\nname = 'a'\n[app.health]\ncommand = ['', 'a']",
+        "prana.toml:5: app.health.command: names no program; allowed is a program and its arguments, as a list",
     ),
     (
         "[eureka]\nlease_duration = '30s'",

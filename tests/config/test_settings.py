@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib import resources
 
 import pytest
+from msgspec import structs
 
 from prana.config import Loaded, load
 from prana.config.settings import AppHealth, Fallback, Policy, Settings
@@ -80,7 +81,15 @@ def test_the_app_has_the_documented_defaults(load_text: Load) -> None:
     assert (app.secure_port, app.metadata, app.data_center) == (0, {}, "MyOwn")
     assert (app.health_check_url, app.status_page_url, app.home_page_url) == ("", "", "")
     assert app.health == AppHealth(
-        url="", interval=10.0, timeout=1.0, rise=1, fall=3, statuses=frozenset(range(200, 300))
+        url="",
+        command=(),
+        interval=10.0,
+        timeout=1.0,
+        rise=1,
+        fall=3,
+        statuses=frozenset(range(200, 300)),
+        max_changes=10,
+        window=300.0,
     )
 
 
@@ -196,6 +205,17 @@ def test_what_the_starter_file_comments_out_loads_cleanly_too_and_shows_the_defa
     loaded = load_text("\n".join(lines))
     assert loaded.warnings == []
     settings = loaded.settings
+    assert structs.replace(settings.apps[0].health, url="") == AppHealth()
     assert (settings.defaults, settings.eureka, settings.proxy, settings.admin, settings.log, settings.shutdown) == (
         Policy(), Settings().eureka, Settings().proxy, Settings().admin, Settings().log, Settings().shutdown
     )  # fmt: skip
+
+
+def test_a_health_command_is_a_list_of_arguments(load_text: Load) -> None:
+    app = "[app]\nname = 'a'\nport = 1\n"
+    (written,) = load_text(app + """health.command = ["sh", "-c", "a,b\\nc", ""]""").settings.apps
+    assert written.health.command == ("sh", "-c", "a,b\nc", "")
+    (single,) = load_text(app, {"PRANA_APP__HEALTH__COMMAND": "./check.sh"}).settings.apps
+    assert single.health.command == ("./check.sh",)
+    (as_json,) = load_text(app, {"PRANA_APP__HEALTH__COMMAND": '["./check.sh", "a,b"]'}).settings.apps
+    assert as_json.health.command == ("./check.sh", "a,b")
