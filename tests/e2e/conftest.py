@@ -16,9 +16,11 @@ StartSidecar = Callable[..., Sidecar]
 @pytest.fixture(scope="session")
 def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     server = EmbeddedServer(tmp_path_factory.mktemp("registry") / "server.log")
-    server.start()
-    yield server
-    server.stop()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(params=["embedded_server", pytest.param("spring_eureka", marks=pytest.mark.eureka)])
