@@ -172,7 +172,8 @@ class Sidecar(Process):
             "shutdown": {"drain_delay": "0s", "grace": "5s"},
             "log": {"format": "json"},
         }
-        merged = {key: {**usual.get(key, {}), **settings.get(key, {})} for key in [*usual, *settings]}
+        merged = {**usual, **settings}
+        merged.update((key, {**usual[key], **settings[key]}) for key in usual.keys() & settings.keys())
         self.file.write_text("".join(f"{line}\n" for line in _toml((), merged)))
         super().__init__([str(PRANA), "run", "-c", str(self.file), *flags], directory / "sidecar.log", _environment())
         listening = until(self._listening, "the sidecar to listen")
@@ -235,9 +236,18 @@ def _environment() -> dict[str, str]:
 
 
 def _toml(path: tuple[str, ...], value: object) -> Iterator[str]:
-    """Dotted keys; JSON's scalars and arrays are TOML's too."""
+    """Dotted keys, for they may stand in any order."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _toml((*path, key), inner)
     else:
-        yield f"{'.'.join(map(json.dumps, path))} = {json.dumps(value)}"
+        yield f"{'.'.join(map(json.dumps, path))} = {_inline(value)}"
+
+
+def _inline(value: object) -> str:
+    """JSON's scalars are TOML's too."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_inline(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value)
