@@ -24,7 +24,7 @@ class Payload:
 
     @cached_property
     def gzipped(self) -> bytes:
-        return gzip.compress(self.plain, compresslevel=6, mtime=0)
+        return gzip.compress(self.plain, compresslevel=1, mtime=0)
 
 
 class ResponseCache(Generic[_Key]):

@@ -1,4 +1,4 @@
-"""The embedded server over real sockets: its life, its page, hostile input, and py-eureka-client as it comes."""
+"""The embedded server over real sockets: its life, its page, and hostile input."""
 
 import asyncio
 import gzip
@@ -12,7 +12,6 @@ import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from py_eureka_client import eureka_basic, http_client
 
 from registry.server import RegistryServer, RegistrySettings, serve
 from registry.server.document import instance_document, to_json
@@ -25,9 +24,17 @@ from registry.server.registration import (
     UnreadableBodyError,
     require_complete,
 )
+from registry.server.replication import EmptyBatchError, apply, read_batch
 from registry.server.store import LeaseStore
 
 PLAIN = {"@class": PLAIN_CLASS, "name": "MyOwn"}
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=5,
+)
 
 
 @pytest.fixture
@@ -144,6 +151,16 @@ async def test_a_crashed_background_loop_is_told_at_the_end(monkeypatch: pytest.
     assert crash.group_contains(RuntimeError, match="broken")
 
 
+@given(any_json)
+def test_any_json_is_a_batch_or_refused(entry: Any) -> None:
+    for document in (entry, {"replicationList": entry}, {"replicationList": [entry]}):
+        try:
+            writes = read_batch(json.dumps(document).encode())
+        except (UnreadableBodyError, EmptyBatchError):
+            continue
+        assert [apply(write, LeaseStore(lambda: 1)).status for write in writes] == [500] * len(writes)
+
+
 async def test_lists_are_gzipped_only_for_who_accepts_gzip(
     session: aiohttp.ClientSession, server: RegistryServer
 ) -> None:
@@ -183,11 +200,6 @@ async def test_malformed_bodies_are_400(session: aiohttp.ClientSession, server: 
         assert (answer.status, await answer.json()) == (400, {"error": "cannot parse request body"})
 
 
-any_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
-    max_leaves=5,
-)
 field_names = st.sampled_from(
     (
         *("instanceId", "hostName", "ipAddr", "status", "overriddenStatus", "port", "securePort", "countryId"),
@@ -212,46 +224,3 @@ def test_any_json_is_refused_or_reads_back_in_both_forms(fields: dict[str, Any],
     read_back = json.loads(to_json(instance_document(lease)))["instance"]
     instance = ElementTree.fromstring(to_xml(instance_document(lease)))  # noqa: S314 - our own document
     assert {element.tag.lower() for element in instance} == {name.lower() for name in read_back}
-
-
-async def test_py_eureka_client_registers_renews_overrides_reads_and_cancels(
-    server: RegistryServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http_client, "http_client", http_client.HttpClient())  # its own one, over httpx
-    dirty_ms = 1000
-    mine = eureka_basic.Instance(
-        instanceId="h1:orders:80",
-        hostName="h1",
-        app="ORDERS",
-        ipAddr="10.0.0.1",
-        status="UP",
-        port=eureka_basic.PortWrapper(8080, True),
-        securePort=eureka_basic.PortWrapper(8443, False),
-        leaseInfo=eureka_basic.LeaseInfo(renewalIntervalInSecs=5, durationInSecs=15),
-        dataCenterInfo=eureka_basic.DataCenterInfo(),
-        metadata={"zone": "a"},
-        vipAddress="orders",
-        lastDirtyTimestamp=dirty_ms,
-    )
-    await eureka_basic.register(server.url, mine)
-    await eureka_basic.send_heartbeat(server.url, "ORDERS", mine.instanceId, dirty_ms)
-    read = await eureka_basic.get_app_instance(server.url, "ORDERS", mine.instanceId)
-    assert (read.status, read.port.port, read.port.enabled, read.metadata) == ("UP", 8080, True, {"zone": "a"})
-    assert (read.leaseInfo.durationInSecs, read.lastDirtyTimestamp) == (15, dirty_ms)
-
-    await eureka_basic.status_update(server.url, "ORDERS", mine.instanceId, dirty_ms, "OUT_OF_SERVICE")
-    listed = await eureka_basic.get_applications(server.url)
-    (instance,) = listed.get_application("ORDERS").instances
-    assert (instance.status, instance.overriddenstatus) == ("OUT_OF_SERVICE", "OUT_OF_SERVICE")
-    assert listed.apps__hashcode == "OUT_OF_SERVICE_1_"
-
-    await eureka_basic.delete_status_override(server.url, "ORDERS", mine.instanceId, str(dirty_ms))
-    with pytest.raises(Exception, match="404"):
-        await eureka_basic.send_heartbeat(server.url, "ORDERS", mine.instanceId, dirty_ms)
-    await eureka_basic.register(server.url, mine)
-    assert (await eureka_basic.get_vip(server.url, "orders")).apps__hashcode == "UP_1_"
-
-    await eureka_basic.cancel(server.url, "ORDERS", mine.instanceId)
-    assert (await eureka_basic.get_applications(server.url)).apps__hashcode == ""
-    (gone,) = (await eureka_basic.get_delta(server.url)).applications[0].instances
-    assert gone.actionType == "DELETED"

@@ -57,6 +57,9 @@ def test_a_minute_without_any_heartbeat_stops_expiry(clock: Clock, guard: SelfPr
     renew(guard, 10)
     clock.advance_s(600)
     assert not guard.allows_expiry
+    renew(guard, 2)
+    clock.advance_s(60)
+    assert guard.allows_expiry
 
 
 def test_removed_clients_lower_the_threshold_to_none_at_all_and_then_nothing_expires(
@@ -83,6 +86,7 @@ def test_clients_are_recounted_each_quarter_of_an_hour_unless_too_many_are_gone(
     assert guard.threshold == 170
     clock.advance_s(1)
     guard.recount(200)
+    guard.recount(300)
     assert guard.threshold == 340
     clock.advance_s(900)
     guard.recount(170)
