@@ -144,6 +144,9 @@ def _eureka(eureka: EurekaView) -> dict[str, object]:
         "fetch_failures_total": eureka.fetch_failures_total,
         "instances": eureka.instances,
         "services": eureka.services,
+        "restored_from_cache": eureka.restored,
+        "held_instances": eureka.held_instances,
+        "refused_instances_total": dict(eureka.refused_instances),
     }
 
 

@@ -113,6 +113,9 @@ def _eureka(eureka: EurekaView) -> Component:
             "last_fetch_age_s": eureka.last_fetch_age_s,
             "instances": eureka.instances,
             "services": eureka.services,
+            "restored_from_cache": eureka.restored,
+            "held_instances": eureka.held_instances,
+            "refused_instances": dict(eureka.refused_instances),
             "servers": list(eureka.servers),
         },
     )

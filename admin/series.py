@@ -171,6 +171,12 @@ def _eureka_families(eureka: EurekaView) -> Iterator[Family]:
     yield _single("prana_eureka_fetch_failures", "counter", "Reads that failed.", eureka.fetch_failures_total)
     yield _single("prana_eureka_instances", "gauge", "Instances in the registry.", eureka.instances)
     yield _single("prana_eureka_services", "gauge", "Service names in the registry.", eureka.services)
+    help_text = "1 while the registry is that of the cache file."
+    yield _single("prana_eureka_registry_restored", "gauge", help_text, int(eureka.restored))
+    help_text = "Instances served although Eureka suddenly lists them no more."
+    yield _single("prana_eureka_held_instances", "gauge", help_text, eureka.held_instances)
+    refused = [({"outcome": reason}, count) for reason, count in sorted(eureka.refused_instances.items())]
+    yield Family("prana_eureka_refused_instances", "counter", "Instances refused as not trustworthy.", refused)
 
 
 def _single(name: str, kind: Kind, help_text: str, value: float) -> Family:

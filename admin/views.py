@@ -103,6 +103,9 @@ class EurekaView:
     fetch_failures_total: int
     instances: int
     services: int
+    restored: bool  # `instances` are from the cache file, no server has answered yet
+    held_instances: int  # served although Eureka suddenly lists them no more, until that is confirmed
+    refused_instances: Mapping[str, int]  # ever refused as not trustworthy, by reason
     servers: Sequence[str]  # URLs with credentials masked
 
     @property

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from itertools import chain
 from random import Random
 from typing import Any
 
@@ -29,6 +30,7 @@ from prana.filters.route import Route
 from prana.identity import registrations_of
 from prana.journal import BreakerJournal, access_sink, log_ejection
 from prana.pipeline import common_pipeline, service_pipeline
+from prana.registry_client import RegistryClient
 from prana.resilience.breaker import Breaker, BreakerSettings
 from prana.resilience.budget import RetryBudget
 from prana.resilience.bulkhead import Bulkhead
@@ -38,12 +40,10 @@ from prana.signals import Stop
 from prana.startup import listening
 from prana.views import Views
 from prana.wire.client import AttemptTimes, Client
-from prana.wire.pool import Pool
+from prana.wire.pool import Address, Pool
 from prana.wire.server import ProxyServer
-from registry.discovery import Discovery
 from registry.instance import Instance
 from registry.static import static_instances
-from registry.transport import EurekaTransport
 from registry.writes import EurekaWrites
 
 _log = structlog.get_logger()
@@ -52,22 +52,27 @@ _log = structlog.get_logger()
 class Sidecar:
     """One running Prana. `start` opens the ports, `run` works until `stop` is set, then drains and deregisters."""
 
-    def __init__(self, settings: Settings, rng: Random | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        rng: Random | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        epoch_s: Callable[[], float] = time.time,
+    ) -> None:
         self.settings = settings
-        self._clock = clock = time.monotonic
+        self._clock = clock
+        self._epoch_s = epoch_s
         self._rng = rng or Random()
-        self._started_epoch_s = time.time()
+        self._started_epoch_s = epoch_s()
         self.metrics = ProxyMetrics(clock)
-        self._pool = Pool(clock)
-        eureka = settings.eureka
-        self._transport = EurekaTransport(eureka.urls) if eureka.urls else None
-        self._discovery: Discovery | None = None
-        if self._transport is not None and eureka.fetch:
-            self._discovery = Discovery(
-                self._transport, fetch_interval_s=eureka.fetch_interval, clock=clock, rng=self._rng
-            )
+        static = _static_services(settings)
+        self._static = frozenset(map(_address, chain.from_iterable(static.values())))
+        self._registry = RegistryClient(settings, self._own_ports, clock=clock, rng=self._rng, epoch_s=epoch_s)
+        self._transport, self._discovery = self._registry.transport, self._registry.discovery
+        self._pool = Pool(clock, self._may_dial)
         self._services = Services(
-            _static_services(settings),
+            static,
             self._discovery,
             self._make_service,
             self._node_gone,
@@ -133,8 +138,16 @@ class Sidecar:
         )
 
     def _node_gone(self, node: Node) -> None:
-        instance = node.instance
-        self._pool.forget((instance.host, instance.ip, instance.port))
+        self._pool.forget(_address(node.instance))
+
+    def _own_ports(self) -> set[int]:
+        ports = {int(address.rpartition(":")[2]) for address in self.proxy_addresses if not address.startswith("unix:")}
+        return ports | ({self._admin.port} if self._admin is not None else set())
+
+    def _may_dial(self, address: Address, ip: str) -> bool:
+        """What the operator wrote down may always be dialled, what a registry says only if it can be trusted."""
+        host, _, port = address
+        return address in self._static or self._registry.may_dial(host, ip, port)
 
     def _wait_s(self, service: str) -> float:
         return self.settings.policy_for(service).timeout
@@ -173,10 +186,8 @@ class Sidecar:
                 task.cancel()
 
     async def _loops(self) -> list[Coroutine[Any, Any, None]]:
-        loops = [self._server.run(), keep_rotating(self.metrics, self._clock)]
-        if self._discovery is not None:
-            loops.append(self._discovery.run())
         self._apps = self._views.beside = await self._apps_beside()
+        loops = [self._server.run(), keep_rotating(self.metrics, self._clock), *self._registry.loops()]
         for app in self._apps:
             loops += app.loops()
         return loops
@@ -187,9 +198,12 @@ class Sidecar:
         registrations = await asyncio.to_thread(registrations_of, settings, self.admin_port)
         writes = EurekaWrites(self._transport) if settings.registers and self._transport is not None else None
         return [
-            AppBeside(app, registration, writes, clock=self._clock, epoch_ms=_epoch_ms, rng=self._rng)
+            AppBeside(app, registration, writes, clock=self._clock, epoch_ms=self._epoch_ms, rng=self._rng)
             for app, registration in zip(settings.apps, registrations, strict=True)
         ]
+
+    def _epoch_ms(self) -> int:
+        return int(self._epoch_s() * 1000)
 
     async def _shut_down(self, drain_delay_s: float) -> None:
         """The order matters: peers learn first, callers are served until they have had time to, and the lease is
@@ -209,8 +223,8 @@ class Sidecar:
         _log.info("stopped")
 
 
-def _epoch_ms() -> int:
-    return int(time.time() * 1000)
+def _address(instance: Instance) -> Address:
+    return instance.host, instance.ip, instance.port
 
 
 def _static_services(settings: Settings) -> dict[str, tuple[Instance, ...]]:

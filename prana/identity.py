@@ -5,6 +5,10 @@ from prana.config.settings import App, Settings
 from registry.address import hostname, route_address
 from registry.registration import Registration
 
+# An address of the documentation (RFC 5737): the route to it is the default one. Servers that only the DNS names are
+# not known yet when the own address has to be.
+_ANYWHERE = ("http://192.0.2.1/",)
+
 
 def registrations_of(settings: Settings, admin_port: int) -> list[Registration]:
     """Blocks while it resolves the Eureka host's name: the own address is that of the route towards Eureka.
@@ -19,7 +23,7 @@ def registrations_of(settings: Settings, admin_port: int) -> list[Registration]:
 
 def _registration(app: App, settings: Settings, admin_port: int, health_page: str) -> Registration:
     own_name = app.hostname or hostname()
-    ip = app.ip or route_address(settings.eureka.urls)
+    ip = app.ip or route_address(settings.eureka.all_urls or _ANYWHERE)
     host = ip if app.prefer_ip else own_name
     authority = f"[{host}]" if ":" in host else host
     vip = app.vip or app.name.lower()

@@ -76,6 +76,9 @@ class Views:
             fetch_failures_total=discovery.fetch_failures_total if discovery is not None else 0,
             instances=len(snapshot.instances),
             services=len(snapshot.services),
+            restored=discovery is not None and discovery.restored,
+            held_instances=discovery.held_instances if discovery is not None else 0,
+            refused_instances=dict(discovery.refusals.total) if discovery is not None else {},
             servers=self._transport.servers if self._transport is not None else (),
         )
 

@@ -29,6 +29,17 @@ def route_address(urls: Sequence[str]) -> str:
     return _LOOPBACK
 
 
+def is_own_address(ip: str) -> bool:
+    """Whether an IP literal is an address of this machine: only those can be bound. Nothing is sent."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((ip, 0))
+        except OSError:
+            return False
+    return True
+
+
 def _local_address(host: str, port: int) -> str | None:
     try:
         candidates = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)

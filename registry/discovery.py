@@ -1,6 +1,8 @@
 """Reads the registry from Eureka: everything once, then what changed."""
 
 import asyncio
+import itertools
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from random import Random
 from typing import Protocol, TypeVar
@@ -10,40 +12,43 @@ import structlog
 from registry.backoff import Backoff
 from registry.codec import Action, Entry, GarbledRegistry, Listing, decode_applications
 from registry.outage import Outage
-from registry.shrinkguard import ShrinkGuard
-from registry.snapshot import EMPTY, Snapshot
+from registry.refusals import Refusals
+from registry.shrinkguard import RETURN_S, ShrinkGuard, sudden
+from registry.snapshot import EMPTY, Refusal, Snapshot, anyone, key_of
 from registry.transport import EurekaUnavailable, Reply
 
 _log = structlog.get_logger()
-_Read = TypeVar("_Read")
+_Result = TypeVar("_Result")
 
 _FULL_EVERY_ROUNDS = 10
 _FIRST_RETRY_S, _RETRY_CAP_S = 0.2, 5.0
 _JITTER_RATIO = 0.1
 # A server remembers changes for 180 s and shows them up to 30 s late; after a longer gap deltas have holes.
 _DELTA_REACH_S = 120.0
-_THREAD_BYTES = 1_000_000  # about 900 instances, 10 ms of decoding
+# A busy server's delta and hash are inconsistent now and then, for all of its clients at once, whose full reads then
+# come at once, too (Netflix/eureka#1120, #1528).
+_MISMATCH_PAUSE_S = 5.0
+_THREAD_BYTES = 1_000_000  # about 900 instances, 20 ms of decoding
+_SLICE_INSTANCES, _SLICE_PAUSE_S = 10, 0.0002  # decoded between two pauses: about half a millisecond
 
 
 class Source(Protocol):
     """Where documents come from; see `registry.transport.EurekaTransport`."""
 
     async def request(self, method: str, path: str, *, accept: Collection[int] = ()) -> Reply: ...
+    def distrust(self, reply: Reply) -> None: ...
 
 
-def apply_delta(snapshot: Snapshot, entries: Iterable[Entry]) -> Snapshot:
+def apply_delta(snapshot: Snapshot, entries: Iterable[Entry], refusal: Refusal = anyone) -> Snapshot:
     """The registry after the changes; `snapshot` itself if they change nothing.
 
-    Idempotent, as it must be: a server repeats each entry for three minutes.
+    Idempotent, as it must be: a server repeats each entry for three minutes. Of several entries for one instance
+    the last one counts.
     """
-    instances = dict(snapshot.instances)
-    for entry in entries:
-        key = (entry.instance.app, entry.instance.id)
-        if entry.action is Action.DELETED:
-            instances.pop(key, None)
-        else:
-            instances[key] = entry.instance
-    return snapshot if instances == snapshot.instances else Snapshot.of(instances.values())
+    last = {key_of(entry.instance): entry for entry in entries}
+    gone = [key for key, entry in last.items() if entry.action is Action.DELETED]
+    put = [entry.instance for entry in last.values() if entry.action is not Action.DELETED]
+    return snapshot.changed(put, gone, refusal)
 
 
 class Discovery:
@@ -56,15 +61,18 @@ class Discovery:
         fetch_interval_s: float,
         clock: Callable[[], float],
         rng: Random,
+        refusal: Refusal = anyone,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`clock` is monotonic, in seconds."""
+        """`clock` is monotonic, in seconds. `refusal` says which instances must not be called."""
         self.snapshot = EMPTY  # replaced as a whole, never changed
-        self.first_read = asyncio.Event()
-        self.last_success_s: float | None = None  # by `clock`
+        self.first_attempt = asyncio.Event()  # set after the first read, good or not
+        self.first_read = asyncio.Event()  # set when `snapshot` can be used: read, or restored
+        self.last_success_s: float | None = None  # by `clock`; None while nothing was read
         self.fetches_total = 0
         self.fetch_failures_total = 0
         self.unreadable_instances = 0  # left out of the last full read
+        self.refusals = Refusals()
         self._source = source
         self._fetch_interval_s = fetch_interval_s
         self._clock = clock
@@ -73,14 +81,22 @@ class Discovery:
         self._subscribers: list[Callable[[Snapshot], None]] = []
         self._outage = Outage("discovery", clock)
         self._backoff = Backoff(_FIRST_RETRY_S, _RETRY_CAP_S, rng)
-        self._guard = ShrinkGuard(clock)
+        self._refusal = refusal
+        self._guard = ShrinkGuard(clock, RETURN_S + fetch_interval_s, refusal)
         self._listed = EMPTY  # exactly what the server lists: the base of deltas and hashes
+        self._restored_s: float | None = None  # by `clock`: when what was restored had been read
         self._rounds_since_full = 0
 
     @property
     def age_s(self) -> float | None:
-        """Seconds since Eureka last confirmed `snapshot`; None before the first read."""
-        return None if self.last_success_s is None else self._clock() - self.last_success_s
+        """Seconds since Eureka last confirmed `snapshot`, maybe to an earlier process; None before the first read."""
+        since_s = self.last_success_s if self.last_success_s is not None else self._restored_s
+        return None if since_s is None else self._clock() - since_s
+
+    @property
+    def restored(self) -> bool:
+        """Whether `snapshot` comes from an earlier process, since no server has answered yet."""
+        return self.last_success_s is None and self._restored_s is not None
 
     @property
     def problem(self) -> str:
@@ -95,6 +111,12 @@ class Discovery:
     def subscribe(self, callback: Callable[[Snapshot], None]) -> None:
         """Call back with every new snapshot, from the next change on. The callback must not raise."""
         self._subscribers.append(callback)
+
+    def restore(self, snapshot: Snapshot, age_s: float) -> None:
+        """Use what an earlier process read `age_s` ago, until a server answers. Nothing once one has."""
+        if self.last_success_s is None:
+            self._restored_s = self._clock() - age_s
+            self._publish(snapshot)
 
     async def run(self) -> None:
         """Reads for ever, one read at a time."""
@@ -115,59 +137,97 @@ class Discovery:
             self.last_success_s = self._clock()
             self._outage.ended()
             self._publish(self._guard.cover(self._listed))
+        finally:
+            self.first_attempt.set()
         return self._fetch_interval_s * self._rng.uniform(1.0 - _JITTER_RATIO, 1.0 + _JITTER_RATIO)
 
     async def _read(self) -> Snapshot:
+        before = self._listed if self.last_success_s is not None else self.snapshot
         if self._delta_is_enough():
             changed = await self._read_delta()
             if changed is not None:
-                self._rounds_since_full += 1
-                return changed
-        return await self._read_full()
+                if not sudden(before, changed):
+                    self._rounds_since_full += 1
+                    return changed
+                _log.warning("registry shrinks, asking again", listed=len(changed.instances))
+                before = changed
+        return await self._read_full(before)
 
     def _delta_is_enough(self) -> bool:
         # Every so often a full read: the hash counts statuses, it does not see one UP instance replaced by
         # another.
-        age_s = self.age_s
-        return age_s is not None and age_s < _DELTA_REACH_S and self._rounds_since_full < _FULL_EVERY_ROUNDS - 1
+        return (
+            self.last_success_s is not None
+            and self._clock() - self.last_success_s < _DELTA_REACH_S
+            and self._rounds_since_full < _FULL_EVERY_ROUNDS - 1
+            and not self._guard.wants_confirmation
+        )
 
     async def _read_delta(self) -> Snapshot | None:
         """None when only a full read helps."""
         reply = await self._source.request("GET", "apps/delta", accept=(403, 404))
         if reply.status in (403, 404):  # warming up, or deltas are switched off
             return None
-        listing = await _decoded(decode_applications, reply.body)
-        changed = apply_delta(self._listed, listing.entries)
+        listing = await self._decoded(reply)
+        changed = apply_delta(self._listed, listing.entries, self._refusal)
         # An instance we cannot read is in the server's hash but never in ours.
         comparable = listing.hashcode is not None and not self.unreadable_instances and not listing.skipped
-        return None if comparable and listing.hashcode != changed.hashcode else changed
+        if not comparable or listing.hashcode == changed.hashcode:
+            return changed
+        await self._sleep(self._rng.uniform(0.0, min(_MISMATCH_PAUSE_S, self._fetch_interval_s)))
+        return None
 
-    async def _read_full(self) -> Snapshot:
+    async def _read_full(self, before: Snapshot) -> Snapshot:
+        """`before` is what the registry was until now, as far as it is not contested."""
         reply = await self._source.request("GET", "apps/")
-        listing, listed = await _decoded(_decode_full, reply.body)
-        self._guard.compare(self._listed, listed)
+        listing = await self._decoded(reply)
+        listed = await _worked_off(
+            reply, lambda: Snapshot.of((each.instance for each in listing.entries), self._refusal)
+        )
+        self._guard.full_read(before, listed)
         self._rounds_since_full = 0
         if listing.skipped and listing.skipped != self.unreadable_instances:
             _log.warning("registry lists instances that cannot be read", instances=listing.skipped)
         self.unreadable_instances = listing.skipped
         return listed
 
+    async def _decoded(self, reply: Reply) -> Listing:
+        try:
+            return await _worked_off(reply, lambda: decode_applications(reply.body, _pauses(reply)))
+        except GarbledRegistry:
+            self._source.distrust(reply)
+            raise
+
     def _publish(self, snapshot: Snapshot) -> None:
-        first = not self.first_read.is_set()
         if snapshot is not self.snapshot:
             self.snapshot = snapshot
+            self.refusals.listed(snapshot)
             for callback in self._subscribers:
                 callback(snapshot)
-        if first:
-            _log.info("registry read", instances=len(snapshot.instances))
+        if not self.first_read.is_set():
+            event = "registry restored from the cache file" if self.restored else "registry read"
+            _log.info(event, instances=len(snapshot.instances), age_s=round(self.age_s or 0.0, 1))
             self.first_read.set()
 
 
-def _decode_full(body: bytes) -> tuple[Listing, Snapshot]:
-    listing = decode_applications(body)
-    return listing, Snapshot.of(entry.instance for entry in listing.entries)
+def _is_large(reply: Reply) -> bool:
+    return len(reply.body) > _THREAD_BYTES
 
 
-async def _decoded(decode: Callable[[bytes], _Read], body: bytes) -> _Read:
-    """Large bodies in a thread: the loop serves requests meanwhile."""
-    return await asyncio.to_thread(decode, body) if len(body) > _THREAD_BYTES else decode(body)
+async def _worked_off(reply: Reply, work: Callable[[], _Result]) -> _Result:
+    """What a large document needs done is done in a thread: the loop serves requests meanwhile."""
+    return await asyncio.to_thread(work) if _is_large(reply) else work()
+
+
+def _pauses(reply: Reply) -> Callable[[], None]:
+    """Between slices of a large document the thread sleeps, or the loop would wait up to 5 ms for the interpreter's
+    lock each time it has something to do (sys.getswitchinterval)."""
+    if not _is_large(reply):
+        return lambda: None
+    counter = itertools.count(1)
+
+    def pause() -> None:
+        if next(counter) % _SLICE_INSTANCES == 0:
+            time.sleep(_SLICE_PAUSE_S)
+
+    return pause

@@ -24,7 +24,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One registration. `app` is upper case and `vips` are lower case; `id` is unique within `app`."""
+    """One registration. `app` is upper case and the VIPs are lower case; `id` is unique within `app`."""
 
     app: str
     id: str
@@ -33,11 +33,9 @@ class Instance:
     port: int  # 0: the plain port is disabled, so Prana cannot call this instance
     status: Status = Status.UP
     vips: tuple[str, ...] = ()
+    secure_vips: tuple[str, ...] = ()  # names of the secure port only
     secure_port: int = 0  # 0: disabled
+    zone: str = ""  # metadata.zone, or Amazon's availability-zone; "": none is known
     metadata: Mapping[str, str] = field(default_factory=lambda: _NO_METADATA)
     last_dirty_ms: int = 0  # epoch, as written by the instance
     last_updated_ms: int = 0  # epoch, as written by the server
-
-    @property
-    def zone(self) -> str:
-        return self.metadata.get("zone", "")

@@ -1,20 +1,24 @@
-"""HTTP to the Eureka servers: several URLs, one of them at a time, credentials kept to ourselves."""
+"""HTTP to the Eureka servers: one of them at a time, bounded in time and size, credentials kept to ourselves."""
 
-import base64
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+import ssl
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import aiohttp
 import yarl
 
 from registry.reason import reason
+from registry.server_url import Server
+from registry.servers import Servers
 
 _CONNECT_TIMEOUT_S = 5.0  # these two: the defaults of Java's EurekaClientConfig
 _READ_TIMEOUT_S = 8.0  # between two reads
 _TOTAL_TIMEOUT_S = 30.0  # one server, body included: a server that drips must not hold a loop for ever
-_MAX_BODY_BYTES = 32 * 1024 * 1024  # decoded; a registry of 20,000 instances is about 22 MB
+_MAX_BODY_BYTES = 28 * 1024 * 1024  # decoded; a registry of 20,000 instances is about 22 MB
+_MAX_REDIRECTS = 10
+_REDIRECTS = frozenset({301, 302, 307, 308})
+_REGISTRY_PATH = re.compile(r"(.*/)apps(/|$)")
 
 _HEADERS = {
     "Accept": "application/json",
@@ -35,56 +39,13 @@ class EurekaUnavailable(Exception):
         self.detail = detail
 
 
-_CREDENTIALS = re.compile(r"^([a-z][a-z0-9+.-]*://)?.*@", re.IGNORECASE | re.DOTALL)
-
-
-def masked(url: str) -> str:
-    """The URL with its credentials as `***`, for people.
-
-    Masks up to the last `@` anywhere, not only in the authority: a password with an unescaped `/` must not
-    leak just because it makes the URL invalid.
-    """
-    return _CREDENTIALS.sub(r"\1***@", url)
-
-
-@dataclass(frozen=True, slots=True)
-class _Server:
-    base: str  # without credentials, with exactly one slash at the end
-    label: str
-    authorization: str | None = field(repr=False)
-
-    @classmethod
-    def parse(cls, url: str) -> "_Server":
-        label = masked(url)
-        refused = ValueError(f"{label!r} is no Eureka URL; allowed: http(s)://[user:password@]host[:port]/path/")
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            # Its message quotes pieces of the URL, and with a stray "/" these are pieces of the password.
-            raise refused from None
-        if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-            raise refused
-        authority = f"[{host}]" if ":" in host else host
-        if port is not None:
-            authority += f":{port}"
-        base = f"{parts.scheme}://{authority}{parts.path.rstrip('/')}/"
-        return cls(base, label, _basic(parts.username, parts.password))
-
-
-def _basic(username: str | None, password: str | None) -> str | None:
-    if username is None:
-        return None
-    plain = f"{unquote(username)}:{unquote(password or '')}"
-    return "Basic " + base64.b64encode(plain.encode()).decode("ascii")
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A status the caller asked for; `body` is empty unless the status is 2xx."""
 
     status: int
     body: bytes
+    server: Server  # the one that answered
 
 
 class _Refused(Exception):
@@ -92,28 +53,26 @@ class _Refused(Exception):
 
 
 class EurekaTransport:
-    """Requests to the first of several equal Eureka servers that answers.
+    """Requests to one of several equal Eureka servers, as `servers` orders them.
 
-    Stays with the last good server (Java: RetryableEurekaHttpClient). Everything unexpected, a 5xx, 429, 401
-    or a timeout, moves on to the next one; each call passes over every server at most once. Redirects are not
-    followed, they count as a failure: a registry that sends us elsewhere belongs into the configuration,
-    where credentials are given per host.
+    Everything unexpected, a 5xx, 429, 401 or a timeout, moves on to the next one. Redirects are followed where they
+    lead to the same resource of another registry, as Java's client does, but without our credentials: those are
+    given to one host each. They are not remembered either, so that one forged answer does not move us for good.
     """
 
     def __init__(
         self,
-        urls: Sequence[str],
+        servers: Servers,
         *,
+        tls: ssl.SSLContext | None = None,
         read_timeout_s: float = _READ_TIMEOUT_S,
         max_body_bytes: int = _MAX_BODY_BYTES,
     ) -> None:
-        """Raises ValueError, without credentials in it, for an unusable URL or when there is none."""
-        if not urls:
-            raise ValueError("no Eureka URL given")
-        self._servers = tuple(_Server.parse(url) for url in urls)
+        """`tls` is what an https server is verified with; None for the system's authorities."""
+        self._servers = servers
+        self._tls = tls
         self._read_timeout_s = read_timeout_s
         self._max_body_bytes = max_body_bytes
-        self._last_good = 0
         self._session: aiohttp.ClientSession | None = None
 
     def __repr__(self) -> str:
@@ -127,23 +86,26 @@ class EurekaTransport:
     async def request(
         self, method: str, path: str, *, content: bytes | None = None, accept: Collection[int] = ()
     ) -> Reply:
-        """Send to `path` (below the base URL, already percent-encoded) of the first server that answers.
+        """Send to `path` (below the base URL, "apps/...", percent-encoded) of the first server that answers.
 
         2xx is always an answer, `accept` names further statuses that are one. Raises EurekaUnavailable.
         """
         failures = []
-        count = len(self._servers)
-        for index in [(self._last_good + step) % count for step in range(count)]:
-            server = self._servers[index]
+        for server in self._servers.tries():
             try:
                 reply = await self._ask(server, method, path, content, accept)
             except (aiohttp.ClientError, OSError, _Refused) as error:
+                self._servers.failed(server)
                 failures.append(f"{server.label}: {reason(error)}")
             else:
-                self._last_good = index
+                self._servers.answered(server)
                 return reply
         # Raised outside of any handler, so that no aiohttp error with its request hangs on as __context__.
-        raise EurekaUnavailable("; ".join(failures))
+        raise EurekaUnavailable("; ".join(failures) or "no Eureka server is known yet")
+
+    def distrust(self, reply: Reply) -> None:
+        """The body of a 2xx was unusable after all: ask another server next time."""
+        self._servers.failed(reply.server)
 
     async def close(self) -> None:
         """Close the connections; a later request opens new ones."""
@@ -152,32 +114,44 @@ class EurekaTransport:
             await session.close()
 
     async def _ask(
-        self, server: _Server, method: str, path: str, content: bytes | None, accept: Collection[int]
+        self, server: Server, method: str, path: str, content: bytes | None, accept: Collection[int]
     ) -> Reply:
         headers = {} if content is None else {"Content-Type": "application/json"}
-        if server.authorization is not None:
-            headers["Authorization"] = server.authorization
-        url = yarl.URL(server.base + path, encoded=True)
-        async with self._open().request(method, url, data=content, headers=headers, allow_redirects=False) as response:
-            if 200 <= response.status < 300:
-                return Reply(response.status, await self._read(response))
-            # Bodies of errors are never read: they say nothing we could use and may be of any size.
-            if response.status in accept:
-                return Reply(response.status, b"")
-            raise _Refused(f"HTTP {response.status}")
+        base = yarl.URL(server.base, encoded=True)
+        for _ in range(1 + _MAX_REDIRECTS):
+            url = yarl.URL(f"{base}{path}", encoded=True)
+            headers.pop("Authorization", None)
+            if server.authorization is not None and url.origin() == yarl.URL(server.base).origin():
+                headers["Authorization"] = server.authorization
+            async with self._open().request(
+                method, url, data=content, headers=headers, allow_redirects=False
+            ) as response:
+                if 200 <= response.status < 300:
+                    return Reply(response.status, await self._read(response), server)
+                # Bodies of errors are never read: they say nothing we could use and may be of any size.
+                if response.status in accept:
+                    return Reply(response.status, b"", server)
+                if response.status not in _REDIRECTS:
+                    raise _Refused(f"HTTP {response.status}")
+                base = _redirected(url, response)
+        raise _Refused(f"more than {_MAX_REDIRECTS} redirects")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        too_large = _Refused(f"body larger than {self._max_body_bytes} bytes")
+        if response.content_length is not None and response.content_length > self._max_body_bytes:
+            raise too_large
         body = bytearray()
-        async for chunk in response.content.iter_any():
+        async for chunk in response.content.iter_any():  # decoded in pieces of bounded size
             body += chunk
             if len(body) > self._max_body_bytes:
-                raise _Refused(f"body larger than {self._max_body_bytes} bytes")
+                raise too_large
         return bytes(body)
 
     def _open(self) -> aiohttp.ClientSession:
         # Not in the constructor: a session belongs to the loop it is created in.
         if self._session is None:
             self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._tls or True),
                 headers=_HEADERS,
                 timeout=aiohttp.ClientTimeout(
                     total=_TOTAL_TIMEOUT_S, sock_connect=_CONNECT_TIMEOUT_S, sock_read=self._read_timeout_s
@@ -185,3 +159,21 @@ class EurekaTransport:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def _redirected(url: yarl.URL, response: aiohttp.ClientResponse) -> yarl.URL:
+    """The base URL that a redirect leads to, when it leads to a registry (RedirectingEurekaHttpClient)."""
+    refused = _Refused(f"HTTP {response.status} to somewhere that is no registry")
+    location = response.headers.get("Location")
+    if not location:
+        raise refused
+    try:
+        target = url.join(yarl.URL(location, encoded=True))
+        match = _REGISTRY_PATH.match(target.raw_path)
+        if match is None or target.scheme not in ("http", "https") or not target.host:
+            raise refused
+        if url.scheme == "https" and target.scheme == "http":
+            raise _Refused(f"HTTP {response.status} from https to http")
+        return target.origin().with_path(match[1], encoded=True)
+    except ValueError:
+        raise refused from None

@@ -228,6 +228,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Whether the apps are to be registered."""
         return bool(self.apps) and self.eureka.register and self.eureka.configured
 
+    @property
+    def own_zone(self) -> str:
+        """The zone whose Eureka servers come first; "" for none."""
+        return self.eureka.zone or (self.apps[0].metadata.get("zone", "") if self.apps else "")
+
     def policy_for(self, service: str) -> ServicePolicy:
         """The policy of a service, whatever the case of its name: its own, or the defaults."""
         own = self.services.get(service.lower())

@@ -70,8 +70,10 @@ def _schema(shape: Shape, path: Path, default: Any) -> dict[str, Any]:
         case Leaf(kind):
             return _leaf_schema(kind, path, default)
         case Items(item):
-            shown = [item.show(element) for element in _ordered(default)]
-            return {"type": "array", "items": dict(item.schema), "default": shown}
+            listed: dict[str, Any] = {"type": "array", "items": dict(item.schema)}
+            if default is None:  # under a key that the user chooses
+                return listed
+            return listed | {"default": [item.show(element) for element in _ordered(default)]}
         case Branch(struct):
             base = default if isinstance(default, Struct) else struct()
             properties = {

@@ -21,6 +21,7 @@ from prana.startup import listening
 from registry.instance import Status
 from registry.renewal import Registrar
 from registry.server.runner import serve
+from registry.servers import Servers
 from registry.transport import EurekaTransport
 from registry.writes import EurekaWrites
 
@@ -48,7 +49,7 @@ async def _perform(ports: Ports, stop: Stop, opened: AsyncExitStack) -> None:
     """First every port is opened, so that a taken one ends it before anything runs."""
     registry = await listening(serve(HOST, ports.registry), f"{HOST}:{ports.registry}", "--registry-port")
     opened.push_async_callback(registry.close)
-    transport = EurekaTransport([ports.eureka_url])
+    transport = EurekaTransport(Servers.of([ports.eureka_url], time.monotonic, Random()))
     opened.push_async_callback(transport.close)
     samples = _samples(ports, EurekaWrites(transport))
     for port, sample in samples.items():

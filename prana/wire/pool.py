@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from prana.errors import ConnectRefused, ConnectTimeout, Overloaded
@@ -15,10 +16,16 @@ _LOCAL_SHORTAGE: Final = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, e
 
 
 class Pool:
-    """Idle connections per instance, last used first, so that surplus ones age out."""
+    """Idle connections per instance, last used first, so that surplus ones age out.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    `may_dial` is asked for every IP before it is connected to, also for one that a host name resolved to.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], may_dial: Callable[[Address, str], bool] = lambda _, ip: True
+    ) -> None:
         self._clock = clock
+        self._may_dial = may_dial
         self._resolver = Resolver(clock)
         self._idle: dict[Address, list[UpstreamConnection]] = {}
         self._open: dict[UpstreamConnection, Address] = {}
@@ -51,13 +58,14 @@ class Pool:
         host, ip, port = address
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._dial(address, await self._resolver.addresses(host, ip), port)
+                ips = await self._resolver.addresses(host, ip, partial(self._may_dial, address))
+                return await self._dial(address, ips, port)
         except TimeoutError:
             raise ConnectTimeout(f"no connection to {host}:{port} within {timeout_s:.3g} s") from None
 
     async def _dial(self, address: Address, ips: list[str], port: int) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
-        problem = "its host name does not resolve"
+        problem = "its host name resolves to no address that may be called"
         for ip in ips:
             try:
                 _, connection = await loop.create_connection(

@@ -21,13 +21,14 @@ class Resolver:
         self._clock = clock
         self._known: dict[str, tuple[float, list[str]]] = {}
 
-    async def addresses(self, host: str, ip: str) -> list[str]:
+    async def addresses(self, host: str, ip: str, permitted: Callable[[str], bool] = lambda _: True) -> list[str]:
         """What to dial, in order. Eureka's `hostName` is the address an instance wants to be called by (Spring puts
-        the IP there when told to prefer it); `ipAddr` is the fallback when that name does not resolve here."""
+        the IP there when told to prefer it); `ipAddr` is the fallback when that name does not resolve here, or only
+        to what is not `permitted`. Dial these and not the name: it may resolve to something else the next time."""
         if is_ip(host):
-            return [host]
-        found = await self._lookup(host)
-        return found or ([ip] if is_ip(ip) else [])
+            return [host] if permitted(host) else []
+        found = [each for each in await self._lookup(host) if permitted(each)]
+        return found or ([ip] if is_ip(ip) and permitted(ip) else [])
 
     async def _lookup(self, host: str) -> list[str]:
         now = self._clock()

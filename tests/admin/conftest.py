@@ -91,6 +91,9 @@ def eureka() -> EurekaView:
         fetch_failures_total=3,
         instances=5,
         services=4,
+        restored=False,
+        held_instances=2,
+        refused_instances={"loopback": 3, "own_port": 1},
         servers=("http://***@eureka-1:8761/eureka/",),
     )
 

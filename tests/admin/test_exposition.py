@@ -209,6 +209,9 @@ def test_eureka_is_exported_and_what_never_happened_is_absent(
 ) -> None:
     def seen(view: EurekaView) -> dict[str, float]:
         read = parsed_prometheus(prometheus_text(families(sources_of(eureka=view), metrics)))
+        name = "prana_eureka_refused_instances_total"
+        refused = read.pop(name)
+        assert (value(refused, name, outcome="loopback"), value(refused, name, outcome="own_port")) == (3, 1)
         return {name: value(read[name], name) for name in read if name.startswith("prana_eureka_")}
 
     assert seen(eureka) == {
@@ -223,6 +226,8 @@ def test_eureka_is_exported_and_what_never_happened_is_absent(
         "prana_eureka_fetch_failures_total": 3,
         "prana_eureka_instances": 5,
         "prana_eureka_services": 4,
+        "prana_eureka_registry_restored": 0,
+        "prana_eureka_held_instances": 2,
     }
     never = seen(replace(eureka, apps_registered=0, last_heartbeat_epoch_s=None, last_fetch_age_s=None))
     assert never["prana_eureka_registered"] == 0

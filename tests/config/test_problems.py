@@ -215,9 +215,6 @@ def test_a_bad_file_is_refused_with_exactly_this_line(text: str, line: str, prob
 
 
 UNAVAILABLE_FILES = [
-    ("[eureka]\nzone = ''", "eureka.zone"),
-    ("[eureka]\ncache_file = 'x'", "eureka.cache_file"),
-    ("[eureka]\nallow_loopback_instances = 'auto'", "eureka.allow_loopback_instances"),
     ("[proxy]\ncompat = false", "proxy.compat"),
     ("[admin]\ndashboard = true", "admin.dashboard"),
     ("app.port = 1\n'app'.'name' = 'x'\napp.data_center = 'Amazon'", "app.data_center"),
@@ -315,7 +312,7 @@ BAD_VARIABLES = [
     ("PRANA_PROXY__LISEN", "", "PRANA_PROXY__LISEN: unknown key; did you mean PRANA_PROXY__LISTEN?"),
     ("PRANA_PROXI__LISTEN", "", "PRANA_PROXI__LISTEN: unknown key; did you mean PRANA_PROXY__LISTEN?"),
     ("PRANA_LISTEN", "", "PRANA_LISTEN: unknown key; did you mean PRANA_PROXY__LISTEN or PRANA_ADMIN__LISTEN?"),
-    ("PRANA_PORT", "8078", "PRANA_PORT: unknown key; did you mean PRANA_APP__PORT?"),
+    ("PRANA_PORT", "8078", "PRANA_PORT: unknown key; did you mean PRANA_APP__PORT or PRANA_EUREKA__DNS__PORT?"),
     (
         "PRANA_DEFAULTS__MAX_CONCURRENT",
         "many",
@@ -371,7 +368,7 @@ INDEPENDENT = [
     ("log.level = 'loud'", "log.level"),
     ("admin.listen = 5", "admin.listen"),
     ("proxy.max_connections = 0", "proxy.max_connections"),
-    ("eureka.zone = 'a'", "eureka.zone"),
+    ("eureka.zone = 1", "eureka.zone"),
     ("eureka.fetch = 1", "eureka.fetch"),
     ("defaults.timeout = 5", "defaults.timeout"),
     ("defaults.eject.base = '2m'", "defaults.eject.base"),

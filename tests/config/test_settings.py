@@ -21,6 +21,16 @@ fetch = true
 renewal_interval = "30s"
 lease_duration = "90s"
 fetch_interval = "30s"
+zone = ""
+ca_file = ""
+cache_file = ""
+allow_loopback_instances = "auto"
+[eureka.dns]
+domain = ""
+region = "default"
+scheme = "http"
+port = 8761
+path = "/eureka/"
 [proxy]
 listen = ["127.0.0.1:8078"]
 default_service = ""
@@ -206,7 +216,9 @@ def test_what_the_starter_file_comments_out_loads_cleanly_too_and_shows_the_defa
     assert loaded.warnings == []
     settings = loaded.settings
     assert structs.replace(settings.apps[0].health, url="") == AppHealth()
-    assert (settings.defaults, settings.eureka, settings.proxy, settings.admin, settings.log, settings.shutdown) == (
+    assert list(settings.eureka.zones) == ["eu-west-1a", "eu-west-1b"]
+    eureka = structs.replace(settings.eureka, zones={})
+    assert (settings.defaults, eureka, settings.proxy, settings.admin, settings.log, settings.shutdown) == (
         Policy(), Settings().eureka, Settings().proxy, Settings().admin, Settings().log, Settings().shutdown
     )  # fmt: skip
 

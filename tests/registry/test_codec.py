@@ -23,6 +23,7 @@ FULL: dict[str, Any] = {
     "leaseInfo": {"renewalIntervalInSecs": 30, "durationInSecs": 90},
     "metadata": {"zone": "a", "my_key": "x"},
     "vipAddress": "Orders, shop-orders",
+    "secureVipAddress": "Orders-TLS",
     "lastUpdatedTimestamp": "1700000000456",
     "lastDirtyTimestamp": "1700000000123",
     "actionType": "ADDED",
@@ -36,7 +37,9 @@ READ = Instance(
     port=5000,
     status=Status.UP,
     vips=("orders", "shop-orders"),
+    secure_vips=("orders-tls",),
     secure_port=0,
+    zone="a",
     metadata={"zone": "a", "my_key": "x"},
     last_dirty_ms=1700000000123,
     last_updated_ms=1700000000456,
@@ -133,6 +136,35 @@ def test_an_instance_that_cannot_be_understood_costs_only_itself(broken: object)
     assert listing.skipped == 2
 
 
+def test_the_zone_is_that_of_the_metadata_or_amazons() -> None:
+    amazon = {"name": "Amazon", "metadata": {"availability-zone": "us-east-1c", "instance-id": "i-1"}}
+    assert read(metadata={}, dataCenterInfo=amazon).zone == "us-east-1c"
+    assert read(metadata={"zone": "b"}, dataCenterInfo=amazon).zone == "b"
+    assert read(metadata={}).zone == ""
+
+
+@pytest.mark.parametrize("broken", [b'"\xff\xfe"', b"1e999", b"[" * 20_000 + b"]" * 20_000, b"{]", b"{} {}"])
+def test_an_instance_that_is_no_json_costs_at_most_its_document(broken: bytes) -> None:
+    whole = document(FULL, "here").replace(b'"here"', b'{"hostName":%s}' % broken)
+    try:
+        listing = decode_applications(whole)
+    except GarbledRegistry:
+        return
+    assert [entry.instance for entry in listing.entries] == [READ]
+    assert listing.skipped == 1
+
+
+def test_white_space_between_the_parts_changes_nothing() -> None:
+    spread = json.dumps(json.loads(document(FULL, None)), indent=2).encode()
+    assert decode_applications(spread) == decode_applications(document(FULL, None))
+
+
+def test_decoding_gives_way_between_instances() -> None:
+    pauses: list[None] = []
+    decode_applications(document(FULL, FULL, "junk"), lambda: pauses.append(None))
+    assert len(pauses) == 3
+
+
 def test_single_objects_stand_for_lists_of_one() -> None:
     single = {"applications": {"application": {"name": "ORDERS", "instance": FULL}}}
     listing = decode_applications(json.dumps(single).encode())
@@ -174,8 +206,7 @@ def test_an_unknown_action_means_that_the_instance_is_there(written: str | None,
         b'{"applications":[]}',
         b'{"applications":null}',
         b'{"applications":{"application":[',
-        b'{"applications":{"x":"\xff\xfe"}}',
-        b'{"applications":{"x":1e999}}',
+        b'{"applications":{"application":[]}} {}',
         b"[" * 100_000,
         b'{"applications":' * 100_000,
     ],

@@ -1,7 +1,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from random import Random
 
 import pytest
@@ -13,10 +13,12 @@ from registry import discovery as discovery_module
 from registry.codec import Action, Entry, decode_applications
 from registry.discovery import Discovery, apply_delta
 from registry.instance import Instance, Status
+from registry.server_url import Server
 from registry.snapshot import EMPTY, Snapshot
 from registry.transport import EurekaUnavailable, Reply
 
 INTERVAL_S = 30
+SERVER = Server.parse("http://eureka/")
 
 
 def instance(name: str, status: Status = Status.UP, port: int = 80) -> Instance:
@@ -52,6 +54,7 @@ class Eureka:
         self.failure: Exception | None = None
         self.body: bytes | None = None  # instead of the truth
         self.hashcode: str | None = None  # instead of the truth
+        self.distrusted: list[Reply] = []
 
     def put(self, new: Instance) -> None:
         self.listed[new.id] = new
@@ -61,6 +64,9 @@ class Eureka:
         del self.listed[old.id]
         self.changes.append((Action.DELETED, old))
 
+    def distrust(self, reply: Reply) -> None:
+        self.distrusted.append(reply)
+
     async def request(self, method: str, path: str, *, accept: Collection[int] = ()) -> Reply:
         self.asked.append(path)
         if self.failure is not None:
@@ -68,13 +74,13 @@ class Eureka:
         hashcode = self.hashcode if self.hashcode is not None else Snapshot.of(self.listed.values()).hashcode
         if path == "apps/delta" and self.delta_status != 200:
             assert self.delta_status in accept
-            return Reply(self.delta_status, b"")
+            return Reply(self.delta_status, b"", SERVER)
         if self.body is not None:
-            return Reply(200, self.body)
+            return Reply(200, self.body, SERVER)
         if path == "apps/delta":
-            return Reply(200, document(self.changes, hashcode))
+            return Reply(200, document(self.changes, hashcode), SERVER)
         assert path == "apps/"
-        return Reply(200, document(((Action.ADDED, each) for each in self.listed.values()), hashcode))
+        return Reply(200, document(((Action.ADDED, each) for each in self.listed.values()), hashcode), SERVER)
 
 
 class Clock:
@@ -99,8 +105,17 @@ def eureka() -> Eureka:
 
 
 @pytest.fixture
-def discovery(eureka: Eureka, clock: Clock) -> Discovery:
-    return Discovery(eureka, fetch_interval_s=INTERVAL_S, clock=clock, rng=Random(5))
+def slept() -> list[float]:
+    """The waits within reads."""
+    return []
+
+
+@pytest.fixture
+def discovery(eureka: Eureka, clock: Clock, slept: list[float]) -> Discovery:
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    return Discovery(eureka, fetch_interval_s=INTERVAL_S, clock=clock, rng=Random(5), sleep=sleep)
 
 
 def ids(snapshot: Snapshot) -> set[str]:
@@ -133,13 +148,16 @@ async def test_a_server_without_deltas_is_read_in_full(discovery: Discovery, eur
     assert discovery.fetch_failures_total == 0
 
 
-async def test_a_hash_that_does_not_match_leads_to_a_full_read_at_once(discovery: Discovery, eureka: Eureka) -> None:
+async def test_a_hash_that_does_not_match_leads_to_a_full_read_after_a_short_random_wait(
+    discovery: Discovery, eureka: Eureka, slept: list[float]
+) -> None:
     await discovery.refresh()
     eureka.put(D)
     eureka.changes.clear()
     await discovery.refresh()
     assert ids(discovery.snapshot) == {A.id, B.id, C.id, D.id}
     assert eureka.asked == ["apps/", "apps/delta", "apps/"]
+    assert [0.0 < pause_s <= 5.0 for pause_s in slept] == [True]
 
 
 async def test_a_delta_that_does_not_match_is_never_shown(discovery: Discovery, eureka: Eureka) -> None:
@@ -280,8 +298,101 @@ async def test_a_restarted_empty_server_does_not_take_the_instances_away(
     await discovery.refresh()
     assert ids(discovery.snapshot) == {A.id}
     assert discovery.held_instances == 0
-    deltas_only_while_held = ["apps/delta", "apps/delta"]
-    assert eureka.asked == ["apps/", "apps/delta", "apps/", *deltas_only_while_held]
+    assert eureka.asked == ["apps/", "apps/delta", "apps/", "apps/delta", "apps/"], "a full read confirms"
+
+
+async def test_a_shrink_that_a_delta_names_is_confirmed_by_a_second_read_at_once(
+    discovery: Discovery, eureka: Eureka
+) -> None:
+    await discovery.refresh()
+    eureka.drop(A)
+    eureka.drop(B)
+    with capture_logs() as logs:
+        await discovery.refresh()
+    assert ids(discovery.snapshot) == {C.id}
+    assert discovery.held_instances == 0
+    assert eureka.asked == ["apps/", "apps/delta", "apps/"]
+    assert [line["event"] for line in logs] == ["registry shrinks, asking again"]
+
+
+async def test_a_shrink_that_the_second_read_denies_never_shows(discovery: Discovery, eureka: Eureka) -> None:
+    await discovery.refresh()
+    seen: list[Snapshot] = []
+    discovery.subscribe(seen.append)
+    eureka.changes = [(Action.DELETED, A), (Action.DELETED, B)]
+    eureka.hashcode = "UP_1_"
+    await discovery.refresh()
+    assert seen == [discovery.snapshot]
+    assert ids(discovery.snapshot) == {A.id, B.id, C.id}
+
+
+async def test_an_outage_does_not_confirm_a_shrink(discovery: Discovery, eureka: Eureka, clock: Clock) -> None:
+    await discovery.refresh()
+    eureka.listed.clear()
+    await discovery.refresh()
+    eureka.failure = EurekaUnavailable("down again")
+    clock.now_s += 1000
+    await discovery.refresh()
+    assert ids(discovery.snapshot) == {A.id, B.id, C.id}
+
+
+async def test_a_server_that_sends_garbage_is_distrusted(discovery: Discovery, eureka: Eureka) -> None:
+    eureka.body = b"junk"
+    await discovery.refresh()
+    assert [reply.body for reply in eureka.distrusted] == [b"junk"]
+
+
+async def test_refused_instances_are_listed_and_counted_but_not_callable(eureka: Eureka, clock: Clock) -> None:
+    refused = {A.id, D.id}
+    discovery = Discovery(
+        eureka,
+        fetch_interval_s=INTERVAL_S,
+        clock=clock,
+        rng=Random(5),
+        refusal=lambda each: "loopback" if each.id in refused else None,
+    )
+    with capture_logs() as logs:
+        await discovery.refresh()
+        eureka.put(D)
+        await discovery.refresh()
+        await discovery.refresh()
+    assert eureka.asked == ["apps/", "apps/delta", "apps/delta"], "the hash counts them"
+    assert services(discovery.snapshot) == {"orders": {B.id, C.id}}
+    assert discovery.refusals.total == {"loopback": 2}
+    assert [line["instance"] for line in logs if line["event"] == "instance refused"] == [A.id, D.id]
+
+
+# what an earlier process read
+
+
+async def test_what_was_restored_is_used_until_a_server_answers(
+    discovery: Discovery, eureka: Eureka, clock: Clock
+) -> None:
+    eureka.failure = EurekaUnavailable("down")
+    await discovery.refresh()
+    assert discovery.first_attempt.is_set()
+    assert not discovery.first_read.is_set()
+    discovery.restore(Snapshot.of([A, B, D]), age_s=500.0)
+    clock.now_s += 10
+    assert discovery.first_read.is_set()
+    assert (discovery.restored, discovery.age_s) == (True, 510.0)
+    assert ids(discovery.snapshot) == {A.id, B.id, D.id}
+    assert await discovery.refresh() <= 5.0, "it keeps asking soon"
+    eureka.failure = None
+    await discovery.refresh()
+    assert (discovery.restored, discovery.age_s) == (False, 0.0)
+    assert ids(discovery.snapshot) == {A.id, B.id, C.id}
+    assert eureka.asked[-1] == "apps/"
+    discovery.restore(Snapshot.of([D]), age_s=1.0)
+    assert ids(discovery.snapshot) == {A.id, B.id, C.id}, "too late"
+
+
+async def test_what_was_restored_is_guarded_against_an_empty_server_too(discovery: Discovery, eureka: Eureka) -> None:
+    discovery.restore(Snapshot.of([A, B]), age_s=5.0)
+    eureka.listed.clear()
+    await discovery.refresh()
+    assert ids(discovery.snapshot) == {A.id, B.id}
+    assert discovery.held_instances == 2
 
 
 async def test_run_reads_again_after_each_pause(eureka: Eureka, clock: Clock) -> None:
@@ -306,9 +417,9 @@ async def test_only_large_documents_are_decoded_in_a_thread(
 ) -> None:
     threads: list[threading.Thread] = []
 
-    def decode(body: bytes) -> object:
+    def decode(body: bytes, pause: Callable[[], None]) -> object:
         threads.append(threading.current_thread())
-        return decode_applications(body)
+        return decode_applications(body, pause)
 
     monkeypatch.setattr(discovery_module, "decode_applications", decode)
     eureka.body = document([(Action.ADDED, A)], "UP_1_").ljust(size_bytes)
@@ -327,7 +438,7 @@ REGISTRIES = st.lists(INSTANCES).map(Snapshot.of)
 
 
 def services(snapshot: Snapshot) -> dict[str, set[str]]:
-    return {name: {each.id for each in members} for name, members in snapshot.services.items()}
+    return {name: {each.id for each in snapshot.callable_instances(name) or ()} for name in snapshot.services}
 
 
 @given(before=REGISTRIES, after=REGISTRIES, order=st.randoms(use_true_random=False))

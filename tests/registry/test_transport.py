@@ -2,13 +2,18 @@ import asyncio
 import base64
 import gzip
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableSequence
 from random import Random
+from types import SimpleNamespace
 
 import pytest
+import yarl
 from aiohttp import web
 
-from registry.transport import EurekaTransport, EurekaUnavailable, masked
+from registry import transport as transport_module
+from registry.server_url import Server, masked
+from registry.servers import Servers
+from registry.transport import EurekaTransport, EurekaUnavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Serve = Callable[[Handler], Awaitable[str]]
@@ -18,12 +23,21 @@ Open = Callable[..., EurekaTransport]
 REFUSING = "http://127.0.0.1:1/eureka/"  # nobody listens on tcpmux
 
 
+class Unshuffled(Random):
+    def shuffle(self, x: MutableSequence[object]) -> None:
+        pass
+
+
+def in_order(urls: Iterable[str]) -> Servers:
+    return Servers.of(urls, lambda: 0.0, Unshuffled())
+
+
 @pytest.fixture
 async def connect() -> AsyncIterator[Open]:
     opened: list[EurekaTransport] = []
 
     def make(*urls: str, **options: float) -> EurekaTransport:
-        opened.append(EurekaTransport(urls, **options))  # type: ignore[arg-type] # one int, one float
+        opened.append(EurekaTransport(in_order(urls), **options))  # type: ignore[arg-type] # one int, one float
         return opened[-1]
 
     yield make
@@ -79,13 +93,13 @@ def test_masking_hides_everything_up_to_the_last_at_sign(url: str, shown: str) -
 )
 def test_an_unusable_url_is_refused_without_quoting_its_credentials(url: str) -> None:
     with pytest.raises(ValueError, match="allowed: http") as raised:
-        EurekaTransport([url])
+        Server.parse(url)
     assert "x9" not in "".join(traceback.format_exception(raised.value))
 
 
-def test_a_transport_without_servers_is_refused() -> None:
-    with pytest.raises(ValueError, match="no Eureka URL"):
-        EurekaTransport([])
+async def test_without_any_server_there_is_no_answer(connect: Open) -> None:
+    with pytest.raises(EurekaUnavailable, match="no Eureka server is known yet"):
+        await connect().request("GET", "apps/")
 
 
 async def test_credentials_travel_percent_decoded_as_basic_and_are_shown_nowhere(serve: Serve, connect: Open) -> None:
@@ -98,7 +112,7 @@ async def test_credentials_travel_percent_decoded_as_basic_and_are_shown_nowhere
     assert sent == "Basic " + base64.b64encode("us@er:canary/é".encode()).decode()
     everything = "".join(traceback.format_exception(raised.value))
     everything += repr(raised.value) + repr(raised.value.__context__) + repr(transport) + str(transport.servers)
-    everything += repr(transport._servers)
+    everything += repr(list(transport._servers))
     assert "canary" not in everything
     assert sent.removeprefix("Basic ") not in everything
     assert "***@127.0.0.1" in raised.value.detail
@@ -182,17 +196,75 @@ async def test_the_last_good_server_is_asked_first(serve: Serve, connect: Open) 
     assert (len(bad.asked), len(good.asked)) == (1, 2)
 
 
-async def test_when_all_fail_each_was_asked_once_and_each_reason_is_given(serve: Serve, connect: Open) -> None:
-    first, second = Answers(500), Answers(503)
-    transport = connect(await serve(first), REFUSING, await serve(second), await serve(hang), read_timeout_s=0.05)
+async def test_when_all_fail_three_were_asked_once_and_each_reason_is_given(serve: Serve, connect: Open) -> None:
+    first, fourth = Answers(500), Answers()
+    transport = connect(await serve(first), REFUSING, await serve(hang), await serve(fourth), read_timeout_s=0.05)
     with pytest.raises(EurekaUnavailable) as raised:
         await transport.request("PUT", "apps/A/a")
-    assert (len(first.asked), len(second.asked)) == (1, 1)
-    one, two, three, four = raised.value.detail.split("; ")
+    assert (len(first.asked), len(fourth.asked)) == (1, 0)
+    one, two, three = raised.value.detail.split("; ")
     assert one.endswith(": HTTP 500")
     assert "cannot connect to 127.0.0.1:1" in two
-    assert three.endswith(": HTTP 503")
-    assert four.endswith(": timed out")
+    assert three.endswith(": timed out")
+    assert (await transport.request("PUT", "apps/A/a")).server.label.startswith("http://127.0.0.1"), "the fourth"
+
+
+async def test_a_server_whose_answer_turned_out_unusable_is_not_asked_next(serve: Serve, connect: Open) -> None:
+    bad, good = Answers(body=b"junk"), Answers(body=b"good")
+    transport = connect(await serve(bad), await serve(good), REFUSING, REFUSING.replace("127.0.0.1", "localhost"))
+    transport.distrust(await transport.request("GET", "apps/"))
+    assert (await transport.request("GET", "apps/")).body == b"good"
+
+
+# redirects
+
+
+async def test_a_redirect_to_another_registry_is_followed_without_credentials(serve: Serve, connect: Open) -> None:
+    target = Answers(body=b"there")
+    elsewhere = await serve(target)
+    url = await serve(Answers(302, headers={"Location": f"{elsewhere}v2/apps/?x=1"}))
+    transport = connect(url.replace("http://", "http://user:canary@"))
+    for _ in range(2):
+        reply = await transport.request("PUT", "apps/A/a%3A1?status=UP", content=b"x")
+    assert reply.body == b"there"
+    assert [(asked.method, asked.raw_path) for asked in target.asked] == [
+        ("PUT", "/eureka/v2/apps/A/a%3A1?status=UP")
+    ] * 2
+    assert "Authorization" not in target.asked[0].headers
+
+
+async def test_a_redirect_on_the_same_server_keeps_the_credentials(serve: Serve, connect: Open) -> None:
+    asked: list[web.Request] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request)
+        moved = "/v2/" not in request.path
+        return web.Response(status=307, headers={"Location": "v2/apps/"}) if moved else web.Response(body=b"moved")
+
+    transport = connect((await serve(answer)).replace("http://", "http://user:canary@"))
+    assert (await transport.request("GET", "apps/")).body == b"moved"
+    assert [request.path for request in asked] == ["/eureka/apps/", "/eureka/apps/v2/apps/"]
+    assert all("Authorization" in request.headers for request in asked)
+
+
+@pytest.mark.parametrize("location", ["", "/login", "ftp://127.0.0.1/apps/", "http://[::1/apps/", "data:apps/"])
+async def test_a_redirect_to_anything_else_counts_as_a_failure(location: str, serve: Serve, connect: Open) -> None:
+    url = await serve(Answers(302, headers={"Location": location}))
+    with pytest.raises(EurekaUnavailable, match="HTTP 302 to somewhere that is no registry"):
+        await connect(url).request("GET", "apps/")
+
+
+async def test_a_loop_of_redirects_is_left(serve: Serve, connect: Open) -> None:
+    loop = Answers(302, headers={"Location": "/eureka/apps/"})
+    with pytest.raises(EurekaUnavailable, match="more than 10 redirects"):
+        await connect(await serve(loop)).request("GET", "apps/")
+    assert len(loop.asked) == 11
+
+
+async def test_a_redirect_never_leads_from_https_to_http() -> None:
+    response = SimpleNamespace(status=302, headers={"Location": "http://127.0.0.1/eureka/apps/"})
+    with pytest.raises(transport_module._Refused, match="from https to http"):
+        transport_module._redirected(yarl.URL("https://127.0.0.1/eureka/apps/"), response)  # type: ignore[arg-type] # all it reads
 
 
 async def test_an_accepted_status_is_an_answer_and_its_body_is_dropped(serve: Serve, connect: Open) -> None:
@@ -231,5 +303,5 @@ async def test_a_closed_transport_can_be_closed_again_and_used_again(serve: Serv
 
 
 def test_a_transport_can_be_made_before_there_is_a_loop_and_knows_ipv6() -> None:
-    transport = EurekaTransport(["https://user:canary@[::1]:8761/eureka"])
+    transport = EurekaTransport(in_order(["https://user:canary@[::1]:8761/eureka"]))
     assert transport.servers == ("https://***@[::1]:8761/eureka",)

@@ -12,6 +12,7 @@ from registry.codec import Stored
 from registry.instance import Status
 from registry.registration import Registration
 from registry.renewal import Registrar
+from registry.servers import Servers
 from registry.transport import EurekaTransport, EurekaUnavailable
 from registry.writes import EurekaWrites
 
@@ -66,7 +67,7 @@ async def connect() -> AsyncIterator[Connect]:
     opened: list[EurekaTransport] = []
 
     def make(*urls: str) -> EurekaWrites:
-        opened.append(EurekaTransport(urls))
+        opened.append(EurekaTransport(Servers.of(urls, lambda: 0.0, Random(1))))
         return EurekaWrites(opened[-1])
 
     yield make

@@ -65,3 +65,16 @@ async def test_a_name_that_does_not_resolve_leaves_the_registered_ip(
     for _ in range(2):
         assert await resolver.addresses("a", ip) == found
     assert dns.asked == ["a"], "a failure is remembered too"
+
+
+async def test_what_is_not_permitted_is_left_out_and_the_registered_ip_tried(dns: Dns, clock: Clock) -> None:
+    resolver = Resolver(clock)
+    dns.known = {"mixed": ["169.254.169.254", "10.0.0.1"], "evil": ["169.254.169.254"]}
+
+    def permitted(ip: str) -> bool:
+        return ip.startswith("10.")
+
+    assert await resolver.addresses("mixed", "", permitted) == ["10.0.0.1"]
+    assert await resolver.addresses("evil", "10.9.9.9", permitted) == ["10.9.9.9"]
+    assert await resolver.addresses("evil", "169.254.1.1", permitted) == []
+    assert await resolver.addresses("169.254.169.254", "10.9.9.9", permitted) == []
