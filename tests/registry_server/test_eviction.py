@@ -84,6 +84,19 @@ def test_what_a_client_expects_changes_with_leases_that_are_new_or_gone_only(clo
     assert not store.preserving
 
 
+def test_a_pass_recounts_who_is_expected(clock: Clock, instance: Instance) -> None:
+    store = LeaseStore(clock, self_preservation=True)
+    for number in range(10):
+        store.register(instance(instanceId=f"i{number}", leaseInfo={"durationInSecs": 3600}))
+    clock.advance_s(14 * 60)
+    for _ in range(18):
+        store.renew("A", "i1")  # more than the 17 of ten clients, not more than the 18 of eleven
+    clock.advance_s(60)
+    assert store.preserving
+    store.evict()
+    assert not store.preserving
+
+
 def test_an_override_is_forgotten_an_hour_after_the_last_heartbeat(clock: Clock, instance: Instance) -> None:
     store = LeaseStore(clock)
     store.register(instance(leaseInfo={"durationInSecs": 100_000}))

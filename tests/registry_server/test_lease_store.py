@@ -106,13 +106,16 @@ def test_a_heartbeat_of_an_instance_in_unknown_is_refused_and_does_not_renew(
     assert store.find("A", "i1") is None
 
 
+@pytest.mark.parametrize("by_metadata", [True, False])
 def test_an_override_that_was_dropped_does_not_return_with_the_stored_description(
-    store: LeaseStore, instance: Instance
+    store: LeaseStore, instance: Instance, by_metadata: bool
 ) -> None:
     store.register(instance(overriddenStatus="OUT_OF_SERVICE"))
     store.drop_override("A", "i1", UP)
-    store.put_metadata("A", "i1", {"a": "b"})
-    store.register(instance(lastDirtyTimestamp=99))  # older: the stored one is installed again
+    if by_metadata:
+        store.put_metadata("A", "i1", {"a": "b"})
+    else:
+        store.register(instance(lastDirtyTimestamp=99))  # older, so the stored one is installed again
     assert (found(store).status, found(store).overridden, store.overrides) == (UP, UNKNOWN, {})
 
 
