@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from registry.address import hostname, route_address
+from registry.address import hostname, is_own_address, route_address
 
 UNREACHABLE = "http://no-such-host.invalid:8761/eureka/"
 
@@ -78,3 +78,9 @@ def test_a_name_that_does_not_resolve_is_passed_over(monkeypatch: pytest.MonkeyP
 
 def test_the_host_name_is_the_machines_own() -> None:
     assert hostname() == socket.gethostname()
+
+
+def test_an_address_of_this_machine_is_its_own_and_others_are_not() -> None:
+    assert is_own_address("127.0.0.1")
+    assert not is_own_address("192.0.2.1")
+    assert not is_own_address("2001:db8::1")

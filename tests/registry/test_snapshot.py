@@ -1,0 +1,75 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.instance import Instance, Status
+from registry.snapshot import EMPTY, Snapshot, key_of
+
+NAMES = st.lists(st.sampled_from(["orders", "users", "both"]), max_size=3).map(tuple)
+INSTANCES = st.builds(
+    Instance,
+    app=st.sampled_from(["ORDERS", "USERS"]),
+    id=st.sampled_from("abcd"),
+    host=st.sampled_from(["good", "bad"]),
+    ip=st.just("10.0.0.1"),
+    port=st.integers(0, 1),
+    status=st.sampled_from([Status.UP, Status.DOWN]),
+    vips=NAMES,
+    secure_vips=NAMES,
+)
+
+
+def refusal(instance: Instance) -> str | None:
+    return "bad" if instance.host == "bad" else None
+
+
+def test_a_secure_vip_does_not_make_a_plain_port_callable() -> None:
+    secure = Instance(app="ORDERS", id="a", host="h", ip="i", port=80, vips=("plain",), secure_vips=("secure",))
+    snapshot = Snapshot.of([secure])
+    assert snapshot.callable_instances("secure") is None
+    assert snapshot.callable_instances("plain") == snapshot.callable_instances("orders") == (secure,)
+    assert snapshot.secure_vips["secure"] == (secure,)
+    assert snapshot.services == {"orders", "plain"}
+
+
+def test_an_instance_of_the_same_application_and_vip_is_listed_once() -> None:
+    one = Instance(app="ORDERS", id="a", host="h", ip="i", port=80, vips=("orders", "orders"))
+    snapshot = Snapshot.of([one])
+    assert snapshot.callable_instances("orders") == (one,)
+    assert snapshot.vips["orders"] == (one,)
+
+
+def test_a_service_all_of_whose_instances_are_refused_is_still_known() -> None:
+    bad = Instance(app="ORDERS", id="a", host="bad", ip="i", port=80)
+    snapshot = Snapshot.of([bad], refusal)
+    assert snapshot.callable_instances("orders") == ()
+    assert snapshot.refused == {("ORDERS", "a"): "bad"}
+    assert snapshot.hashcode == "UP_1_"
+    better = Snapshot.changed(snapshot, [Instance(app="ORDERS", id="a", host="good", ip="i", port=80)], refusal=refusal)
+    assert len(better.callable_instances("orders") or ()) == 1
+    assert better.refused == {}
+
+
+@given(st.lists(st.tuples(st.lists(INSTANCES), st.lists(INSTANCES))))
+def test_changed_piece_by_piece_it_is_the_same_as_made_at_once(
+    steps: list[tuple[list[Instance], list[Instance]]],
+) -> None:
+    snapshot = EMPTY
+    model: dict[tuple[str, str], Instance] = {}
+    for put, gone in steps:
+        snapshot = snapshot.changed(put, map(key_of, gone), refusal)
+        model |= {key_of(each): each for each in put}
+        for each in gone:
+            model.pop(key_of(each), None)
+    whole = Snapshot.of(model.values(), refusal)
+    assert snapshot.instances == whole.instances == model
+    assert snapshot.refused == whole.refused
+    for mine, theirs in (
+        (snapshot.apps, whole.apps),
+        (snapshot.vips, whole.vips),
+        (snapshot.secure_vips, whole.secure_vips),
+    ):
+        assert {name: set(map(key_of, each)) for name, each in mine.items()} == {
+            name: set(map(key_of, each)) for name, each in theirs.items()
+        }
+        assert all(len(each) == len(set(map(key_of, each))) for each in mine.values())
+        assert all(model[key_of(one)] is one or model[key_of(one)] == one for each in mine.values() for one in each)
