@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -100,8 +101,13 @@ def test_what_cannot_be_run_is_a_failure_that_says_why(tmp_path: Path, run: Run[
     assert run(CommandProbe([str(missing)]).check()) == Verdict(False, f"cannot run {missing}: Permission denied")
 
 
-def test_a_command_that_prints_a_lot_is_not_held_up(run: Run[Verdict]) -> None:
-    verdict = run(shell("echo first; head -c 3000000 /dev/zero; exit 2").check())
+def test_a_command_that_prints_a_lot_is_neither_held_up_nor_kept_in_memory(run: Run[Verdict]) -> None:
+    tracemalloc.start()
+    try:
+        verdict = run(shell("echo first; head -c 10000000 /dev/zero; exit 2").check())
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000, "most of it is thrown away"
+    finally:
+        tracemalloc.stop()
     assert verdict == Verdict(False, "exit code 2: first")
 
 
