@@ -111,6 +111,14 @@ async def test_the_lists_of_everything_are_gzipped_for_who_accepts_it(eureka: Eu
     assert "Content-Encoding" not in plain.headers
 
 
+async def test_a_single_application_is_gzipped_by_netflix_only(eureka: Eureka) -> None:
+    await eureka.register()
+    # The WAR's GzipFilter packs whatever is below `apps`.
+    packed: dict[ServerName, str | None] = {"embedded": None, "spring": None, "netflix": "gzip"}
+    answer = await eureka.ask("GET", f"apps/{eureka.app}", Accept_Encoding="gzip")
+    assert answer.headers.get("Content-Encoding") == eureka.pick(packed)
+
+
 async def test_a_gzipped_body_is_read_by_netflix_only(eureka: Eureka) -> None:
     body = gzip.compress(dumps({"instance": eureka.instance()}).encode())
     path = f"apps/{eureka.app}"

@@ -74,10 +74,15 @@ async def test_the_conflict_comes_as_xml_for_who_wants_that(eureka: Eureka) -> N
     assert answer.xml.findtext(f"{response}/statusCode") == "200"
 
 
-async def test_a_replicated_registration_moves_between_up_and_out_of_service(eureka: Eureka) -> None:
+@pytest.mark.parametrize("batched", [True, False])
+async def test_a_replicated_registration_moves_between_up_and_out_of_service(eureka: Eureka, batched: bool) -> None:
     for status in ("UP", "OUT_OF_SERVICE", "UP"):
-        body = {"instance": eureka.instance(status=status, lastDirtyTimestamp=1000)}
-        assert await eureka.status_of("POST", f"apps/{eureka.app}", json=body, **REPLICATED) == 204
+        instance = eureka.instance(status=status, lastDirtyTimestamp=1000)
+        if batched:
+            assert await codes(eureka, entry(eureka, "Register", instanceInfo=instance)) == [200]
+        else:
+            path = f"apps/{eureka.app}"
+            assert await eureka.status_of("POST", path, json={"instance": instance}, **REPLICATED) == 204
         assert await eureka.statuses() == (status, "UNKNOWN")
 
 
@@ -93,6 +98,13 @@ async def test_a_newer_heartbeat_brings_its_override_which_the_next_one_applies(
     assert await eureka.statuses() == ("UP", "OUT_OF_SERVICE")
     assert await eureka.status_of("PUT", eureka.path) == 200
     assert await eureka.statuses() == ("OUT_OF_SERVICE", "OUT_OF_SERVICE")
+
+
+async def test_a_newer_heartbeat_without_an_override_brings_none(eureka: Eureka) -> None:
+    await eureka.register(status="UP", lastDirtyTimestamp=1000)
+    newer = entry(eureka, "Heartbeat", lastDirtyTimestamp=1001, overriddenStatus="UNKNOWN")
+    assert await codes(eureka, newer, entry(eureka, "Heartbeat", appName=eureka.app.lower())) == [404, 200]
+    assert await eureka.statuses() == ("UP", "UNKNOWN")
 
 
 async def test_a_client_cannot_bring_an_override_with_its_heartbeat(eureka: Eureka) -> None:

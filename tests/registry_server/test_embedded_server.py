@@ -86,8 +86,8 @@ async def test_the_background_loop_evicts(session: aiohttp.ClientSession) -> Non
     await server.close()
 
 
-async def _listed(session: aiohttp.ClientSession, server: RegistryServer) -> int:
-    async with session.get(f"{server.url}apps", headers={"Accept": "application/json"}) as answer:
+async def _listed(session: aiohttp.ClientSession, server: RegistryServer, path: str = "apps") -> int:
+    async with session.get(f"{server.url}{path}", headers={"Accept": "application/json"}) as answer:
         return len((await answer.json())["applications"]["application"])
 
 
@@ -106,17 +106,35 @@ async def test_every_error_but_the_400_texts_has_an_empty_body(
             assert (answer.status, await answer.read()) == (status, b""), path
 
 
-async def test_with_a_cache_interval_lists_change_later_and_single_instances_at_once(
+async def test_within_a_cache_interval_lists_do_not_change_but_single_instances_do(
     session: aiohttp.ClientSession,
 ) -> None:
-    server = await serve("127.0.0.1", 0, RegistrySettings(response_cache_interval_s=0.4))
+    server = await serve("127.0.0.1", 0, RegistrySettings(response_cache_interval_s=86_400.0))
     assert await _listed(session, server) == 0
     await register(session, server)
     async with session.get(f"{server.url}apps/A/i1") as answer:
         assert answer.status == 200
+    assert await _listed(session, server) == 0
+    await server.close()
+
+
+async def test_after_a_cache_interval_lists_change(session: aiohttp.ClientSession) -> None:
+    server = await serve("127.0.0.1", 0, RegistrySettings(response_cache_interval_s=0.1))
+    assert await _listed(session, server) == 0
+    await register(session, server)
     async with asyncio.timeout(5):
         while await _listed(session, server) == 0:  # noqa: ASYNC110 - a real interval has to pass
             await asyncio.sleep(0.02)
+    await server.close()
+
+
+async def test_the_delta_forgets_after_its_retention(session: aiohttp.ClientSession) -> None:
+    server = await serve("127.0.0.1", 0, RegistrySettings(delta_retention_s=0.05))
+    await register(session, server)
+    async with asyncio.timeout(5):
+        while await _listed(session, server, "apps/delta"):  # noqa: ASYNC110 - the retention has to pass
+            await asyncio.sleep(0.02)
+    assert await _listed(session, server) == 1
     await server.close()
 
 

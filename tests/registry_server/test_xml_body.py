@@ -20,7 +20,7 @@ PLAIN = {
     "dataCenterInfo": {"@class": PLAIN_CLASS, "name": "MyOwn"},
     "lastDirtyTimestamp": 100,
 }
-texts = st.text(st.characters(min_codepoint=32, max_codepoint=0xD7FF))
+texts = st.text(st.characters(min_codepoint=32, max_codepoint=0xD7FF) | st.sampled_from("\t\r\n"))
 names = st.text(st.characters(max_codepoint=0xD7FF), min_size=1)
 
 
