@@ -51,6 +51,12 @@ def apply_delta(snapshot: Snapshot, entries: Iterable[Entry], refusal: Refusal =
     return snapshot.changed(put, gone, refusal)
 
 
+def _replaced(snapshot: Snapshot, listing: Listing, refusal: Refusal) -> Snapshot:
+    """What a full read lists; `snapshot` itself, or as much of it as possible, where that is the same."""
+    instances = [entry.instance for entry in listing.entries]
+    return snapshot.changed(instances, snapshot.instances.keys() - set(map(key_of, instances)), refusal)
+
+
 class Discovery:
     """The last good view of the registry, kept current by `run`; it outlives any failure of Eureka."""
 
@@ -181,9 +187,7 @@ class Discovery:
         """`before` is what the registry was until now, as far as it is not contested."""
         reply = await self._source.request("GET", "apps/")
         listing = await self._decoded(reply)
-        listed = await _worked_off(
-            reply, lambda: Snapshot.of((each.instance for each in listing.entries), self._refusal)
-        )
+        listed = await _worked_off(reply, lambda: _replaced(self._listed, listing, self._refusal))
         self._guard.full_read(before, listed)
         self._rounds_since_full = 0
         if listing.skipped and listing.skipped != self.unreadable_instances:

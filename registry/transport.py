@@ -1,5 +1,6 @@
 """HTTP to the Eureka servers: one of them at a time, bounded in time and size, credentials kept to ourselves."""
 
+import asyncio
 import re
 import ssl
 from collections.abc import Collection
@@ -137,15 +138,16 @@ class EurekaTransport:
         raise _Refused(f"more than {_MAX_REDIRECTS} redirects")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        too_large = _Refused(f"body larger than {self._max_body_bytes} bytes")
-        if response.content_length is not None and response.content_length > self._max_body_bytes:
-            raise too_large
         body = bytearray()
-        async for chunk in response.content.iter_any():  # decoded in pieces of bounded size
-            body += chunk
-            if len(body) > self._max_body_bytes:
-                raise too_large
-        return bytes(body)
+        if (response.content_length or 0) <= self._max_body_bytes:
+            async for chunk in response.content.iter_any():  # decoded in pieces of bounded size
+                body += chunk
+                if len(body) > self._max_body_bytes:
+                    break
+                await asyncio.sleep(0)  # what is there already is read without a pause, a bomb all of it
+            else:
+                return bytes(body)
+        raise _Refused(f"body larger than {self._max_body_bytes} bytes")
 
     def _open(self) -> aiohttp.ClientSession:
         # Not in the constructor: a session belongs to the loop it is created in.
