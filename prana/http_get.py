@@ -5,6 +5,7 @@ Not `urllib.request`, which would send a loopback URL through the proxy of the e
 
 import base64
 import http.client
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -22,16 +23,23 @@ class NoAnswer(Exception):
     """Nothing that speaks HTTP answered in time; the text says why, without the URL."""
 
 
-def http_get(url: str, headers: Mapping[str, str], timeout_s: float) -> Answer:
-    """GET of an http(s) URL; `user:password@` in it becomes basic authorization. Redirects are not followed."""
+def http_get(url: str, headers: Mapping[str, str], timeout_s: float, tls: ssl.SSLContext | None = None) -> Answer:
+    """GET of an http(s) URL; `user:password@` in it becomes basic authorization. Redirects are not followed.
+
+    `tls` is what the server is verified with, None for the authorities of the system.
+    """
     parts = urlsplit(url)
-    connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     sent = dict(headers)
     if parts.username is not None:
         credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         sent["Authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection = connect(parts.hostname or "", parts.port, timeout=timeout_s)
+    host = parts.hostname or ""
+    connection = (
+        http.client.HTTPSConnection(host, parts.port, timeout=timeout_s, context=tls)
+        if parts.scheme == "https"
+        else http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
+    )
     try:
         connection.request("GET", target, headers=sent)
         response = connection.getresponse()

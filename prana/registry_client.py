@@ -9,6 +9,7 @@ from typing import Any
 
 from prana.config.settings import Settings
 from prana.startup import StartupError
+from prana.tls import authorities
 from registry.address import is_own_address
 from registry.cachefile import CacheFile
 from registry.cachekeeper import CacheKeeper
@@ -87,12 +88,7 @@ class RegistryClient:
 
 
 def _tls(ca_file: str) -> ssl.SSLContext | None:
-    if not ca_file:
-        return None
     try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        reason = error.strerror or str(error)
-        raise StartupError(
-            f"eureka.ca_file {ca_file} cannot be used: {reason}; name a PEM file of certificates"
-        ) from None
+        return authorities(ca_file)
+    except ValueError as error:
+        raise StartupError(f"eureka.ca_file: {error}") from None

@@ -11,6 +11,7 @@ from prana.config.settings import App, AppHealth, Fallback, Policy, ServicePolic
 from prana.config.shapes import Tables
 from prana.config.sources import dotted
 from prana.config.units import Address, format_duration
+from prana.tls import authorities
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
@@ -72,6 +73,13 @@ def _two_apps(first_at: Path, first: App, at: Path, app: App) -> Iterator[Findin
 
 def _eureka(settings: Settings) -> Iterator[Finding]:
     eureka = settings.eureka
+    try:
+        authorities(eureka.ca_file)
+    except ValueError as error:
+        yield Finding((("eureka", "ca_file"),), str(error))
+    if eureka.zone and eureka.zones and eureka.zone not in eureka.zones and not eureka.dns.domain:
+        message = f"is {eureka.zone}, which has no servers in eureka.zones; given are {', '.join(eureka.zones)}"
+        yield Finding((("eureka", "zone"), ("eureka", "zones")), message, warning=True)
     if eureka.renewal_interval >= eureka.lease_duration:
         lease = format_duration(eureka.lease_duration)
         yield Finding(

@@ -4,19 +4,22 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
 
 from prana.config.loader import Loaded
 from prana.config.masking import mask_credentials
 from prana.config.positions import Path
-from prana.config.settings import App, AppHealth
+from prana.config.settings import App, AppHealth, EurekaDns
 from prana.config.shapes import Tables
 from prana.config.sources import Origin, Problem, dotted
 from prana.config.units import Address, format_duration
 from prana.http_get import NoAnswer, http_get
 from prana.startup import cannot_listen
+from prana.tls import authorities
 from registry.commandprobe import CommandProbe
+from registry.dnsservers import DnsName, NoRecords, servers_by_zone, txt_words
 from registry.healthstate import Verdict
 
 _TIMEOUT_S = 5.0
@@ -25,9 +28,7 @@ _TIMEOUT_S = 5.0
 def online_problems(loaded: Loaded) -> Iterator[Problem]:
     """Tries everything, one thing after the other; takes up to some seconds for each that does not answer."""
     settings = loaded.settings
-    for index, url in enumerate(settings.eureka.urls):
-        if failure := _eureka_failure(url):
-            yield _problem(loaded, ("eureka", "urls"), f"{mask_credentials(url)} {failure}", index)
+    yield from _eureka_problems(loaded)
     for at, app in Tables.located(("app",), settings.apps):
         if failure := _app_failure(app):
             yield _problem(loaded, (*at, *_health_key(app)), failure)
@@ -43,11 +44,34 @@ def _problem(loaded: Loaded, path: Path, message: str, index: int | None = None)
     return Problem(Origin(origin.place, dotted(path if index is None else (*path, index)), origin.line), message)
 
 
-def _eureka_failure(url: str) -> str | None:
+def _eureka_problems(loaded: Loaded) -> Iterator[Problem]:
+    """Of those that are asked; what the DNS names is looked up first."""
+    eureka = loaded.settings.eureka
+    tls = authorities(eureka.ca_file)
+    lists: list[tuple[Path, Sequence[str]]] = [(("eureka", "urls"), eureka.plain_urls)]
+    lists += [(("eureka", "zones", zone), urls) for zone, urls in eureka.zones.items()]
+    if eureka.dns.domain:
+        try:
+            lists.append((("eureka", "dns", "domain"), asyncio.run(_dns_urls(eureka.dns))))
+        except (NoRecords, ValueError) as error:
+            yield _problem(loaded, ("eureka", "dns", "domain"), f"no server is found: {error}")
+    for path, urls in lists:
+        for index, url in enumerate(urls):
+            if failure := _eureka_failure(url, tls):
+                listed = None if path == ("eureka", "dns", "domain") else index
+                yield _problem(loaded, path, f"{mask_credentials(url)} {failure}", listed)
+
+
+async def _dns_urls(dns: EurekaDns) -> list[str]:
+    found = await servers_by_zone(DnsName(dns.region, dns.domain, dns.scheme, dns.port, dns.path), txt_words)
+    return [server.base for servers in found.values() for server in servers]
+
+
+def _eureka_failure(url: str, tls: ssl.SSLContext | None) -> str | None:
     try:
         # The Netflix WAR answers 406 to an Accept-Encoding without gzip.
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
-        answer = http_get(url.rstrip("/") + "/apps/", headers, _TIMEOUT_S)
+        answer = http_get(url.rstrip("/") + "/apps/", headers, _TIMEOUT_S, tls)
     except NoAnswer as error:
         return f"does not answer: {error}; start the server, or correct the URL"
     if answer.status in (401, 403):

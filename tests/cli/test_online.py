@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from prana.cli import main
+from registry.dnsservers import NoRecords
 
 Capture = pytest.CaptureFixture[str]
 Serve = Callable[[dict[str, tuple[int, object]]], str]
@@ -56,6 +57,41 @@ def test_every_problem_is_printed(serve: Serve, taken_port: int, capsys: Capture
         "or choose another with proxy.listen",
         "prana.toml:10: admin.listen: 192.0.2.1:1 is no address of this machine; choose another with admin.listen",
     ]
+
+
+def test_the_servers_of_zones_are_tried_instead_of_the_default(serve: Serve, capsys: Capture) -> None:
+    url = serve({"/eureka/apps/": (200, "{}")})
+    Path("prana.toml").write_text(
+        f"[proxy]\nlisten = ['127.0.0.1:0']\n[admin]\nlisten = '127.0.0.1:0'\n"
+        f"[eureka.zones]\na = ['{url}/eureka/', '{url}/b/']\n"
+    )
+    assert main(["check", "--online"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"prana.toml:6: eureka.zones.a[1]: {url}/b/ answered 404 to GET apps/")
+
+
+def test_servers_of_the_dns_are_looked_up_and_tried(
+    serve: Serve, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = serve({"/eureka/apps/": (200, "{}")})
+    records = {"txt.default.example.com": ["a"], "txt.a.example.com": ["127.0.0.1"]}
+
+    async def lookup(name: str) -> list[str]:
+        if name not in records:
+            raise NoRecords(f"{name}: NXDOMAIN")
+        return records[name]
+
+    monkeypatch.setattr("prana.config.online.txt_words", lookup)
+    Path("prana.toml").write_text(
+        f"[proxy]\nlisten = ['127.0.0.1:0']\n[admin]\nlisten = '127.0.0.1:0'\n"
+        f"[eureka.dns]\ndomain = 'example.com'\nport = {url.rpartition(':')[2]}\n"
+    )
+    assert main(["check", "--online"]) == 0
+    assert capsys.readouterr().out == "ok: prana.toml\n"
+    records.clear()
+    assert main(["check", "--online"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == "prana.toml:6: eureka.dns.domain: no server is found: txt.default.example.com: NXDOMAIN"
 
 
 def test_wrong_credentials_are_named_and_not_shown(serve: Serve, capsys: Capture) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from msgspec import structs
@@ -11,6 +12,7 @@ from prana.config.settings import AppHealth, Fallback, Policy, Settings
 from prana.config.show import effective
 
 Load = Callable[..., Loaded]
+Problems = Callable[..., list[str]]
 
 # The documented table of defaults, but for [app], which has none for name and port, and what is not available yet.
 DOCUMENTED = """
@@ -163,6 +165,10 @@ WARNINGS = [
         "[services.a]\n[eureka]\nfetch = false",
         "services.a: has no instances, and no registry is read; every call will be refused",
     ),
+    (
+        "[eureka]\nzone = 'c'\nzones = { a = ['http://a/'], b = ['http://b/'] }",
+        "eureka.zone: is c, which has no servers in eureka.zones; given are a, b",
+    ),
 ]
 
 
@@ -231,3 +237,56 @@ def test_a_health_command_is_a_list_of_arguments(load_text: Load) -> None:
     assert single.health.command == ("./check.sh",)
     (as_json,) = load_text(app, {"PRANA_APP__HEALTH__COMMAND": '["./check.sh", "a,b"]'}).settings.apps
     assert as_json.health.command == ("./check.sh", "a,b")
+
+
+# which Eureka servers
+
+LOCAL = "http://localhost:8761/eureka/"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "everything", "configured"),
+    [
+        ("", (LOCAL,), (LOCAL,), True),
+        ("urls = []", (), (), False),
+        ("zones = { a = ['http://a/', 'http://b/'] }", (), ("http://a/", "http://b/"), True),
+        ("urls = ['http://x/']\nzones = { a = ['http://a/'] }", ("http://x/",), ("http://x/", "http://a/"), True),
+        ("zones = { a = ['http://a/'], b = ['http://a/'] }", (), ("http://a/",), True),
+        ("dns = { domain = 'example.com' }", (), (), True),
+        ("urls = []\nzones = { a = [] }", (), (), False),
+    ],
+)
+def test_the_default_server_gives_way_to_zones_and_dns(
+    text: str, plain: tuple[str, ...], everything: tuple[str, ...], configured: bool, load_text: Load
+) -> None:
+    eureka = load_text(f"[eureka]\n{text}").settings.eureka
+    assert (eureka.plain_urls, eureka.all_urls, eureka.configured) == (plain, everything, configured)
+
+
+@pytest.mark.parametrize(
+    ("text", "zone"),
+    [
+        ("", ""),
+        ("[app]\nname = 'a'\nport = 1\nmetadata = { zone = 'm' }", "m"),
+        ("[app]\nname = 'a'\nport = 1\nmetadata = { zone = 'm' }\n[eureka]\nzone = 'z'", "z"),
+        ("[eureka]\nzone = 'z'", "z"),
+    ],
+)
+def test_the_own_zone_is_that_of_eureka_or_of_the_first_app(text: str, zone: str, load_text: Load) -> None:
+    assert load_text(text).settings.own_zone == zone
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_a_ca_file_that_cannot_be_used_is_refused(content: str | None, problems_of: Problems, tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    (line,) = problems_of(f"[eureka]\nca_file = '{file}'")
+    reason = "cannot be read (No such file or directory)" if content is None else "holds no certificate"
+    allowed = "allowed is a PEM file with the certificates of authorities"
+    assert line == f"prana.toml:2: eureka.ca_file: {file} {reason}; {allowed}"
+
+
+def test_a_ca_file_with_a_certificate_is_fine(load_text: Load) -> None:
+    file = Path(__file__).parents[1] / "tls" / "authority.pem"
+    assert load_text(f"[eureka]\nca_file = '{file}'").settings.eureka.ca_file == str(file)

@@ -1,8 +1,10 @@
 import asyncio
 import base64
 import gzip
+import ssl
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableSequence
+from pathlib import Path
 from random import Random
 from types import SimpleNamespace
 
@@ -305,3 +307,43 @@ async def test_a_closed_transport_can_be_closed_again_and_used_again(serve: Serv
 def test_a_transport_can_be_made_before_there_is_a_loop_and_knows_ipv6() -> None:
     transport = EurekaTransport(in_order(["https://user:canary@[::1]:8761/eureka"]))
     assert transport.servers == ("https://***@[::1]:8761/eureka",)
+
+
+# TLS
+
+TLS = Path(__file__).parents[1] / "tls"  # a certificate of localhost, its own authority, good for a hundred years
+
+
+@pytest.fixture
+async def secure_url() -> AsyncIterator[str]:
+    """A server that has that certificate and answers "secret"."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(TLS / "server.pem")
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", Answers(body=b"secret").__call__)
+    runner = web.AppRunner(app, shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    yield f"https://localhost:{runner.addresses[0][1]}/eureka/"
+    await runner.cleanup()
+
+
+async def test_a_server_is_believed_when_the_given_authority_vouches_for_it(secure_url: str) -> None:
+    tls = ssl.create_default_context(cafile=TLS / "authority.pem")
+    transport = EurekaTransport(in_order([secure_url]), tls=tls)
+    assert (await transport.request("GET", "apps/")).body == b"secret"
+    await transport.close()
+
+
+async def test_a_server_nobody_vouches_for_is_not_believed(secure_url: str, connect: Open) -> None:
+    with pytest.raises(EurekaUnavailable, match="cannot connect to localhost"):
+        await connect(secure_url).request("GET", "apps/")
+
+
+async def test_a_certificate_for_another_name_is_not_believed(secure_url: str) -> None:
+    tls = ssl.create_default_context(cafile=TLS / "authority.pem")
+    other_name = secure_url.replace("localhost", "127.0.0.2")
+    transport = EurekaTransport(in_order([other_name]), tls=tls)
+    with pytest.raises(EurekaUnavailable):
+        await transport.request("GET", "apps/")
+    await transport.close()
