@@ -1,7 +1,7 @@
 """What tests of several packages share: Java, and the real Eureka servers that need it."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,6 +10,24 @@ import pytest
 from tests.eureka.flavours import netflix, spring_cloud
 from tests.eureka.server import RealEureka
 from tests.eureka.toolchain import JavaUnavailableError, Toolchain, find_toolchain
+
+LOGS = pytest.StashKey[list[Path]]()
+SHOWN_CHARACTERS = 4000
+
+
+@pytest.fixture(scope="session")
+def logs(pytestconfig: pytest.Config) -> list[Path]:
+    """Logs whose ends are shown with every failure of a test marked `eureka`."""
+    return pytestconfig.stash.setdefault(LOGS, [])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and item.get_closest_marker("eureka"):
+        for log in item.config.stash.get(LOGS, []):
+            report.sections.append((f"end of {log.name}", log.read_text(errors="replace")[-SHOWN_CHARACTERS:]))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -22,25 +40,30 @@ def toolchain() -> Toolchain:
 
 
 @pytest.fixture(scope="session")
-def spring_eureka(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealEureka]:
+def spring_eureka(
+    toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory, logs: list[Path]
+) -> Iterator[RealEureka]:
     """A running Spring Cloud Eureka server; whoever stops it starts it again."""
-    yield from _running(spring_cloud, toolchain, tmp_path_factory.mktemp("spring"))
+    yield from _running(spring_cloud, toolchain, tmp_path_factory.mktemp("spring"), logs)
 
 
 @pytest.fixture(scope="session")
-def netflix_eureka(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealEureka]:
+def netflix_eureka(
+    toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory, logs: list[Path]
+) -> Iterator[RealEureka]:
     """A running Eureka server of Netflix's own make; whoever stops it starts it again."""
-    yield from _running(netflix, toolchain, tmp_path_factory.mktemp("netflix"))
+    yield from _running(netflix, toolchain, tmp_path_factory.mktemp("netflix"), logs)
 
 
 def _running(
-    make: Callable[[Toolchain, Path], RealEureka], toolchain: Toolchain, directory: Path
+    make: Callable[[Toolchain, Path], RealEureka], toolchain: Toolchain, directory: Path, logs: list[Path]
 ) -> Iterator[RealEureka]:
     try:
         server = make(toolchain, directory)
     except JavaUnavailableError as error:
         unavailable(error)
     server.start()
+    logs.append(server.log)
     yield server
     server.stop()
 

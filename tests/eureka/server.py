@@ -19,7 +19,7 @@ class RealEureka:
         """`url` is the base for clients that `command` will answer, ending in a slash."""
         self._url = url
         self._command = command
-        self._log = log
+        self.log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -38,13 +38,13 @@ class RealEureka:
 
     def start(self) -> None:
         """Starts the server, empty, and returns when it answers. Raises RuntimeError with its log if it does not."""
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command, stdout=log, stderr=subprocess.STDOUT)
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not self._ready():
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 self.stop()
-                raise RuntimeError(f"the Eureka server did not start:\n{self.log_tail()}")
+                raise RuntimeError(f"the Eureka server did not start:\n{self.log.read_text(errors='replace')[-6000:]}")
             time.sleep(0.1)
 
     def stop(self) -> None:
@@ -58,9 +58,6 @@ class RealEureka:
             self._process.kill()
             self._process.wait()
         self._process = None
-
-    def log_tail(self) -> str:
-        return self._log.read_text(errors="replace")[-6000:]
 
     def _ready(self) -> bool:
         # Netflix's server answers 406 to whoever takes no gzip.

@@ -29,6 +29,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
     client = Client([sys.executable, str(PROGRAM)], tmp_path / "client.log")
     yield client
     client.end()
+    sys.stderr.write(client.log)  # shown with a failure
 
 
 def test_it_registers_renews_discovers_calls_and_deregisters(
