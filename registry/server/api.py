@@ -157,9 +157,7 @@ class EurekaApi:
         return answered(as_json if form == "json" else as_xml, form)
 
     async def status(self, request: web.Request) -> web.Response:
-        if request.transport is None:  # the client has gone
-            return empty(500)
-        host, port = request.transport.get_extra_info("sockname")[:2]
+        host, port = request.get_extra_info("sockname", ("", 0))[:2]  # nothing when the client has gone
         document: Document = self._about.document(host, port)
         form = accepted(request)
         return answered(document if form == "json" else {XML_ROOT: document}, form)

@@ -49,8 +49,6 @@ def integer(value: object, *, default: int, largest: int = MAX_INT) -> int:
         number = int(value if isinstance(value, (int, float)) else scalar_text(value))
     except ValueError:
         return 0
-    except OverflowError as error:
-        raise UnreadableBodyError("number out of range") from error
     if abs(number) > largest:
         raise UnreadableBodyError("number out of range")
     return number

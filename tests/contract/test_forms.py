@@ -46,6 +46,10 @@ async def test_any_mention_of_json_makes_a_list_json(eureka: Eureka, accept: str
     assert (await eureka.ask("GET", "vips/nothing", Accept=accept)).body.startswith(b"{")
 
 
+async def test_a_weight_that_is_no_number_is_400(eureka: Eureka) -> None:
+    assert await eureka.status_of("GET", "apps", Accept="application/json;q=heavy") == 400
+
+
 @pytest.mark.parametrize("accept", ["text/html", "text/plain", "json"])
 async def test_who_takes_neither_form_gets_406_and_nothing_happens(eureka: Eureka, accept: str) -> None:
     body = {"instance": eureka.instance()}

@@ -1,5 +1,6 @@
 """What servers accept and refuse as a registration in JSON, and what reads back."""
 
+from json import dumps
 from typing import Any
 
 import pytest
@@ -150,6 +151,19 @@ async def test_a_body_without_the_instance_root_is_refused(eureka: Eureka) -> No
 
 async def test_an_unknown_content_type_is_415(eureka: Eureka) -> None:
     assert (await eureka.call("POST", f"apps/{eureka.app}", data=b"x", Content_Type="text/plain"))[0] == 415
+
+
+async def test_json_is_utf_8_whatever_its_type_says(eureka: Eureka) -> None:
+    text = dumps({"instance": eureka.instance(sid="é")}, ensure_ascii=False)
+    for charset, body, status in (
+        ("ISO-8859-1", text.encode("latin-1"), 400),
+        ("ISO-8859-1", text.encode(), 204),
+        ("UTF-16", text.encode("utf-16"), 415),
+    ):
+        content_type = f"application/json; charset={charset}"
+        answer = await eureka.ask("POST", f"apps/{eureka.app}", data=body, Content_Type=content_type)
+        assert answer.status == status, charset
+    assert (await eureka.registered())["sid"] == "é"
 
 
 async def test_the_app_name_is_case_insensitive_and_the_id_is_not(eureka: Eureka) -> None:

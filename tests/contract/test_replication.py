@@ -100,6 +100,13 @@ async def test_a_newer_heartbeat_brings_its_override_which_the_next_one_applies(
     assert await eureka.statuses() == ("OUT_OF_SERVICE", "OUT_OF_SERVICE")
 
 
+async def test_a_newer_heartbeat_with_an_override_that_is_no_status_is_500(eureka: Eureka) -> None:
+    await eureka.register(status="UP", lastDirtyTimestamp=1000)
+    newer = f"{eureka.path}?lastDirtyTimestamp=1001&overriddenstatus=SICK"
+    assert await eureka.status_of("PUT", newer, **REPLICATED) == 500
+    assert await eureka.statuses() == ("UP", "UNKNOWN")
+
+
 async def test_a_newer_heartbeat_without_an_override_brings_none(eureka: Eureka) -> None:
     await eureka.register(status="UP", lastDirtyTimestamp=1000)
     newer = entry(eureka, "Heartbeat", lastDirtyTimestamp=1001, overriddenStatus="UNKNOWN")

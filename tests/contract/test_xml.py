@@ -155,6 +155,7 @@ async def test_in_xml_the_name_makes_the_data_center_whatever_its_class(
         ("ipAddr", MY_OWN, b"Missing ip address"),
         ("", "", b"Missing dataCenterInfo"),
         ("", "<dataCenterInfo/>", b"Missing dataCenterInfo"),
+        ("", "<dataCenterInfo><other>x</other></dataCenterInfo>", b"Missing dataCenterInfo"),
         ("app", MY_OWN, CANNOT_PARSE_XML),
         ("", "<dataCenterInfo><name>Cloud</name></dataCenterInfo>", CANNOT_PARSE_XML),
         ("", "<dataCenterInfo><metadata/><name>Amazon</name></dataCenterInfo>", CANNOT_PARSE_XML),

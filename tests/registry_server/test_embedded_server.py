@@ -208,8 +208,10 @@ async def test_the_page_shows_instances_with_everything_escaped(
         b"null",
         b"\xff\xfe",
         b'{"instance":' + b"[" * 100_000,
-        b'{"instance":{"port":{"$":1e999}}}',
+        b'{"instance":{"app":"A","port":{"$":1e999}}}',
+        b'{"instance":{"app":"A","countryId":1e308}}',
         b'{"instance":{"app":"A","countryId":' + b"9" * 400 + b"}}",
+        b'{"instance":{"app":"\\ud800"}}',
     ],
 )
 async def test_malformed_bodies_are_400(session: aiohttp.ClientSession, server: RegistryServer, body: bytes) -> None:

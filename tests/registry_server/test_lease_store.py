@@ -200,6 +200,13 @@ def test_the_time_it_came_up_survives_new_registrations(store: LeaseStore, clock
     assert found(store).registered_ms == clock.now_ms - 1000
 
 
+def test_an_override_brings_up_who_never_was(store: LeaseStore, clock: Clock, instance: Instance) -> None:
+    store.register(instance(status="STARTING"))
+    clock.advance_s(1)
+    store.override("A", "i1", UP)
+    assert found(store).service_up_ms == clock.now_ms
+
+
 @pytest.mark.parametrize(("strict", "lifetime_s"), [(False, 90), (True, 180)])
 def test_an_instance_stays_one_lease_after_its_last_heartbeat_or_two_when_strict(
     clock: Clock, instance: Instance, strict: bool, lifetime_s: int

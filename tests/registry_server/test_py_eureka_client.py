@@ -1,42 +1,11 @@
-"""py-eureka-client as it comes, against the embedded server: its functions, and its whole client in a process."""
+"""The functions of py-eureka-client as they come, against the embedded server."""
 
-import asyncio
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
-from typing import Any
 
-import aiohttp
 import pytest
 from py_eureka_client import eureka_basic, http_client
 
 from registry.server import RegistryServer, serve
-
-# It is its own caller: the port it registers is the registry's. The thread of its heartbeats cannot be stopped, and
-# would register again what `stop` has cancelled.
-CLIENT = """
-import asyncio, os, sys
-from py_eureka_client.eureka_client import EurekaClient
-
-async def main(url, port):
-    client = EurekaClient(
-        eureka_server=url, app_name="orders", instance_id="orders:1", instance_host="127.0.0.1",
-        instance_ip="127.0.0.1", instance_port=int(port), renewal_interval_in_secs=1, duration_in_secs=60,
-        metadata={"zone": "a", "my_key": "x&y"},
-    )
-    await client.start()
-    print("started", flush=True)
-    sys.stdin.readline()
-    print(len(await client.do_service("orders", "/eureka/apps/orders")) > 100, flush=True)
-    await client.status_update("OUT_OF_SERVICE")
-    print("out of service", flush=True)
-    sys.stdin.readline()
-    await client.stop()
-    print("stopped", flush=True)
-    os._exit(0)
-
-asyncio.run(main(*sys.argv[1:]))
-"""
 
 
 @pytest.fixture
@@ -44,51 +13,6 @@ async def server() -> AsyncIterator[RegistryServer]:
     server = await serve("127.0.0.1", 0)
     yield server
     await server.close()
-
-
-async def instance(server: RegistryServer) -> dict[str, Any] | None:
-    async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
-        session.get(f"{server.url}apps/ORDERS/orders:1", headers={"Accept": "application/json"}) as answer,
-    ):
-        if answer.status == 404:
-            return None
-        found: dict[str, Any] = (await answer.json())["instance"]
-        return found
-
-
-async def test_its_client_registers_renews_calls_itself_goes_out_of_service_and_leaves(server: RegistryServer) -> None:
-    arguments = (sys.executable, "-c", CLIENT, server.url, str(server.port))
-    client = await asyncio.create_subprocess_exec(*arguments, stdin=PIPE, stdout=PIPE)
-    assert client.stdin is not None
-    assert client.stdout is not None
-    try:
-        async with asyncio.timeout(30):
-            assert await client.stdout.readline() == b"started\n"
-            registered = await instance(server)
-            assert registered is not None
-            assert (registered["status"], registered["port"]["$"]) == ("UP", server.port)
-            assert registered["metadata"] == {"zone": "a", "my_key": "x&y", "management.port": str(server.port)}
-            while True:
-                renewed = await instance(server)
-                assert renewed is not None
-                if renewed["leaseInfo"]["lastRenewalTimestamp"] > registered["leaseInfo"]["lastRenewalTimestamp"]:
-                    break
-                await asyncio.sleep(0.05)
-            client.stdin.write(b"\n")
-            assert await client.stdout.readline() == b"True\n"
-            assert await client.stdout.readline() == b"out of service\n"
-            overridden = await instance(server)
-            assert overridden is not None
-            assert overridden["overriddenStatus"] == "OUT_OF_SERVICE"
-            client.stdin.write(b"\n")
-            assert await client.stdout.readline() == b"stopped\n"
-            assert await client.wait() == 0
-        assert await instance(server) is None
-    finally:
-        if client.returncode is None:
-            client.kill()
-            await client.wait()
 
 
 async def test_its_functions_register_renew_override_read_and_cancel(
