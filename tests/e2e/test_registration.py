@@ -448,6 +448,21 @@ def test_sigterm_drains_deregisters_and_leaves_no_ghost(eureka: Eureka, app: App
         time.sleep(0.1)
 
 
+def test_a_sidecar_killed_while_it_drains_does_not_leave_its_successor_out_of_service(
+    eureka: Eureka, app: App, start_sidecar: StartSidecar
+) -> None:
+    draining = start_sidecar(settings(app, eureka, shutdown={"drain_delay": "10m"}))
+    until_status(eureka, app, "UP")
+    draining.signal(signal.SIGTERM)
+    until_status(eureka, app, "OUT_OF_SERVICE")
+    draining.signal(signal.SIGKILL)
+    draining.exit_code()
+    start_sidecar(settings(app, eureka))
+    until_status(eureka, app, "UP")
+    time.sleep(2 * RENEWAL_S)
+    assert status_of(eureka, app) == "UP", "and stays so"
+
+
 def test_sigint_skips_the_delay(eureka: Eureka, app: App, start_sidecar: StartSidecar) -> None:
     sidecar = start_sidecar(settings(app, eureka, shutdown={"drain_delay": "10m"}))
     until_status(eureka, app, "UP")
