@@ -21,6 +21,13 @@ def logs(pytestconfig: pytest.Config) -> list[Path]:
     return pytestconfig.stash.setdefault(LOGS, [])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A fixture's first Maven build takes minutes and has a limit of its own; the usual one is for the test alone."""
+    for item in items:
+        if item.get_closest_marker("eureka"):
+            item.add_marker(pytest.mark.timeout(func_only=True))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
