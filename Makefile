@@ -31,4 +31,4 @@ test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
 clean:
-	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/eureka/target
+	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/eureka/*/target tests/interop/java/target tests/interop/java/*/target

@@ -215,7 +215,7 @@ class Sidecar:
         if not await self._server.close(self.settings.shutdown.grace):
             _log.warning("requests cut off", grace_s=self.settings.shutdown.grace)
         await deregister(self._apps)
-        self._pool.close()
+        await self._pool.close()
         if self._admin is not None:
             await self._admin.close()
         if self._transport is not None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from prana.errors import BadRequest, ProxyError
 from prana.request import End, Handler, Headers, Request, Response
 from prana.wire.body import BodyStream
+from prana.wire.gate import WriteGate
 from prana.wire.headers import interim_head, response_head
 from prana.wire.limits import (
     FEED_BYTES,
@@ -66,7 +67,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._pauses = 0
         self._held = False  # reading is paused because of pipelined requests
         self._in_head = False
-        self._writable: asyncio.Future[None] | None = None
+        self._gate = WriteGate()
         self._head_sent = False
         self._half_closed = False
         self._lingering = False
@@ -112,22 +113,18 @@ class DownstreamConnection(asyncio.Protocol):
         self._waiting.clear()
         if self._task is not None:
             self._task.cancel()
-        self.resume_writing()
         self._edge.closed(self)
 
     def pause_writing(self) -> None:
-        self._writable = asyncio.get_running_loop().create_future()
+        self._gate.close()
 
     def resume_writing(self) -> None:
-        if self._writable is not None:
-            if not self._writable.done():
-                self._writable.set_result(None)
-            self._writable = None
+        self._gate.open()
 
     # reading
 
     def _read_on(self) -> None:
-        """Parse what has arrived, but not further ahead of the answers than `MAX_PIPELINED` requests."""
+        """Parse what has arrived, one feed at a time, and no further while `MAX_PIPELINED` requests wait."""
         while self._unread and len(self._waiting) < MAX_PIPELINED:
             data = self._unread.popleft()
             if len(data) > FEED_BYTES:
@@ -186,6 +183,8 @@ class DownstreamConnection(asyncio.Protocol):
                 self._write(head if _bodiless(request, response) else head + response.body)
             else:
                 await self._stream(head, response.body, chunked, request.idle_timeout_s)
+            # Also after the last byte: a caller that sends requests and reads no answers would fill our memory.
+            await self._drained(request.idle_timeout_s)
             end = End.COMPLETE
         except _CallerGone:
             pass  # it gets no more, and if it is there at all it learns that by the reset below
@@ -211,8 +210,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._write(head + (_chunk(data) if chunked else data))
         while data := await body.read(idle_timeout_s):
             self._write(_chunk(data) if chunked else data)
-            if self._writable is not None:
-                await self._drain(self._writable, idle_timeout_s)
+            await self._drained(idle_timeout_s)
         if chunked:
             self._write(b"0\r\n\r\n")
 
@@ -221,9 +219,10 @@ class DownstreamConnection(asyncio.Protocol):
             raise _CallerGone
         self._transport.write(data)
 
-    async def _drain(self, writable: "asyncio.Future[None]", timeout_s: float) -> None:
+    async def _drained(self, timeout_s: float) -> None:
+        """Wait while too much is written and unread; every stretch of `timeout_s` must see it read."""
         try:
-            await asyncio.wait_for(asyncio.shield(writable), timeout_s)
+            await self._gate.passed(timeout_s)
         except TimeoutError:
             raise _CallerGone from None
 
@@ -237,7 +236,7 @@ class DownstreamConnection(asyncio.Protocol):
             if self._waiting:
                 self._start(self._waiting.popleft())
             elif self._half_closed:
-                self._transport.close()
+                self._close()
                 return
             else:
                 self._expires_s = self._edge.clock() + (HEAD_TIMEOUT_S if self._in_head else KEEP_ALIVE_TIMEOUT_S)
@@ -245,7 +244,13 @@ class DownstreamConnection(asyncio.Protocol):
         elif not self._half_closed and (request.malformed is not None or _unread(request)):
             self._linger()
         else:
-            self._transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """End after what is written has been read, or when that takes too long."""
+        self._lingering = True
+        self._expires_s = self._edge.clock() + KEEP_ALIVE_TIMEOUT_S
+        self._transport.close()
 
     def _linger(self) -> None:
         """RFC 9112 section 9.6: closing on a caller that still sends would make its TCP discard our answer."""

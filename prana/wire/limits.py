@@ -13,7 +13,7 @@ MAX_INTERIM_RESPONSES: Final = 16  # 1xx before the final head
 
 BODY_HIGH_WATER_BYTES: Final = 64 * 1024  # buffered per direction before the producer is paused
 FEED_BYTES: Final = 64 * 1024  # parsed at once: bounds the read-ahead of a pipelining caller
-MAX_PIPELINED: Final = 16  # parsed requests waiting on one connection before it stops being read
+MAX_PIPELINED: Final = 16  # parsed requests waiting on one connection before no more of its bytes are parsed
 
 DEFAULT_IDLE_TIMEOUT_S: Final = 60.0  # between body bytes, until the service of a request is known
 HEAD_TIMEOUT_S: Final = 10.0  # for the whole head, so a byte a second does not keep a slot

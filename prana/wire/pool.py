@@ -111,9 +111,10 @@ class Pool:
         for connection in self._idle.pop(address, ()):
             connection.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for connection in list(self._open):
             connection.close()
+        await self._resolver.close()
 
 
 def idle_timeout_s(keep_alive: bytes | None) -> float:

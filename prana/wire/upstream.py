@@ -11,6 +11,7 @@ import httptools
 from prana.errors import BadRequest, ConnectionBroken, ProxyError, ResponseTimeout, UpstreamProtocolError
 from prana.request import End, Headers, Request, Response
 from prana.wire.body import BodyStream
+from prana.wire.gate import WriteGate
 from prana.wire.headers import header
 from prana.wire.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES
 
@@ -38,7 +39,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._on_lost = on_lost
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport = None  # type: ignore[assignment] # set before anything else can run
-        self._writable: asyncio.Future[None] | None = None
+        self._gate = WriteGate()
         self._head: asyncio.Future[Response] | None = None
         self._request: Request | None = None
         self._body: BodyStream | None = None
@@ -119,18 +120,13 @@ class UpstreamConnection(asyncio.Protocol):
             if not data:
                 break
             write(data if content_length is not None else b"%x\r\n%b\r\n" % (len(data), data))
-            if self._writable is not None:
-                await self._drain(idle_timeout_s)
+            try:
+                await self._gate.passed(idle_timeout_s)
+            except TimeoutError:
+                raise ResponseTimeout("the instance stopped reading the request", sent=True) from None
         if content_length is None:
             write(b"0\r\n\r\n")
         self._sent()
-
-    async def _drain(self, timeout_s: float) -> None:
-        assert self._writable is not None  # noqa: S101 - checked by the caller
-        try:
-            await asyncio.wait_for(asyncio.shield(self._writable), timeout_s)
-        except TimeoutError:
-            raise ResponseTimeout("the instance stopped reading the request", sent=True) from None
 
     def _uploaded(self, pump: "asyncio.Task[None]") -> None:
         if not pump.cancelled() and (error := pump.exception()) is not None:
@@ -207,7 +203,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended(exc)
-        self.resume_writing()
         self._on_lost(self)
 
     def _ended(self, exc: Exception | None) -> None:
@@ -222,13 +217,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._fail(ConnectionBroken(detail if exc is None else f"{detail}: {exc}", sent=True))
 
     def pause_writing(self) -> None:
-        self._writable = asyncio.get_running_loop().create_future()
+        self._gate.close()
 
     def resume_writing(self) -> None:
-        if self._writable is not None:
-            if not self._writable.done():
-                self._writable.set_result(None)
-            self._writable = None
+        self._gate.open()
 
     # httptools callbacks
 
@@ -302,8 +294,8 @@ class UpstreamConnection(asyncio.Protocol):
         return response
 
     def on_body(self, data: bytes) -> None:
-        if self._body is None:
-            self._tainted = True  # a body after HEAD, 204 or 304
+        if self._body is None or self._complete:
+            self._tainted = True  # a body after HEAD, 204 or 304, or of a second response
         else:
             self._quiet_bytes = 0
             self._body.feed(data)

@@ -122,6 +122,15 @@ async def test_no_retry_begins_that_would_miss_the_deadline(stage: Stage, naps: 
     assert (next.calls, naps.taken_s, stage.metrics.retries_refused) == (1, [], 0)
 
 
+async def test_no_retry_begins_whose_backoff_would_miss_the_deadline(stage: Stage, naps: Naps) -> None:
+    """The backoff is random up to 25 ms, so that of some of many requests is longer than the microsecond left."""
+    next = Next(BROKEN)
+    for _ in range(20):
+        with pytest.raises(ConnectionBroken):
+            await stage.retry(1)(stage.request(time_s=1e-6), next)
+    assert (next.calls, naps.taken_s) == (20, [])
+
+
 async def test_where_nothing_was_sent_the_first_retry_is_at_once_and_then_it_backs_off(
     stage: Stage, naps: Naps
 ) -> None:

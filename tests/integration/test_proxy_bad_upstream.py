@@ -142,14 +142,20 @@ async def test_a_reset_in_the_body_is_visible_too(running: Running, upstream: Up
     assert await caller.ended() == "reset"
 
 
+@pytest.mark.parametrize(
+    "head",
+    [FINE + b"Content-Length: 5\r\n\r\nfirst", FINE + b"Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n0\r\n\r\n"],
+)
 @pytest.mark.parametrize("extra", [b"extra", b"\r\n\r\n0\r\n", response(b"second"), b"HTTP/1.1 200"])
-async def test_what_follows_an_answer_is_nobodys_answer(running: Running, upstream: Upstream, extra: bytes) -> None:
+async def test_what_follows_an_answer_is_nobodys_answer(
+    running: Running, upstream: Upstream, head: bytes, extra: bytes
+) -> None:
     async def serve(peer: Peer) -> None:
         if upstream.connections > 1:
             await answering(peer, response(b"mine"))
             return
         await peer.request()
-        await peer.send(response(b"first") + extra)
+        await peer.send(head + extra)
         await peer.ended()
 
     upstream.serve = serve
@@ -157,6 +163,7 @@ async def test_what_follows_an_answer_is_nobodys_answer(running: Running, upstre
     assert (await first.ask(get(b"/orders/1"))).body == b"first"
     await until(lambda: upstream.ends == 1, "the connection to be discarded")
     assert (await second.ask(get(b"/orders/2"))).body == b"mine"
+    assert (await first.ask(get(b"/orders/3"))).body == b"mine", "nothing was written behind the first answer"
 
 
 @pytest.mark.parametrize("method", [b"HEAD", b"GET"])

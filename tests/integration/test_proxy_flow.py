@@ -106,6 +106,29 @@ async def test_a_caller_that_stops_reading_is_cut_off(start_sidecar: StartSideca
     await until(lambda: running.idle)
 
 
+async def test_a_caller_that_sends_requests_and_reads_no_answers_is_held_up(
+    running: Running, upstream: Upstream
+) -> None:
+    """Each answer is small enough to be written at once; together they would fill the memory."""
+    count = 1000
+
+    async def serve(peer: Peer) -> None:
+        await answering(peer, response(bytes(60_000)))
+
+    upstream.serve = serve
+    caller = await running.open()
+    await caller.send(get(b"/orders/") * count)
+    await until(lambda: len(upstream.requests) > 1)
+    served = [0]
+    while len(served) < 3 or served[-1] != served[-2]:
+        await asyncio.sleep(0.1)
+        served.append(len(upstream.requests))
+    assert served[-1] * 60_000 <= KERNEL_BYTES
+    assert held_bytes(running) < 2 * MIB
+    for _ in range(count):
+        assert len((await caller.answer()).body) == 60_000
+
+
 async def test_a_caller_whose_upload_stalls_gets_408(start_sidecar: StartSidecar, upstream: Upstream) -> None:
     running = await start_sidecar(upstream.port, idle_timeout=0.1)
     caller = await running.open()

@@ -47,7 +47,7 @@ class FakeTransport(asyncio.Transport):
         self.closing = self.closing or "close"
 
     def abort(self) -> None:
-        self.closing = self.closing or "abort"
+        self.closing = "abort"
 
 
 async def settle() -> None:

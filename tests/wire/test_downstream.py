@@ -267,6 +267,26 @@ async def test_a_refused_caller_too(line: Line) -> None:
     assert line.connection.eof_received() is False
 
 
+async def test_an_answer_that_nobody_reads_is_given_up_after_the_close(line: Line, clock: Clock) -> None:
+    await line.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    await line.answer()
+    assert line.transport.closing == "close", "which waits for the buffer to be read"
+    line.connection.expire(clock() + KEEP_ALIVE_TIMEOUT_S - 1)
+    assert line.transport.closing == "close"
+    line.connection.expire(clock() + KEEP_ALIVE_TIMEOUT_S)
+    assert line.transport.closing == "abort"
+
+
+async def test_the_next_request_waits_until_an_answer_has_been_read(line: Line) -> None:
+    await line.send(GET + GET)
+    line.connection.pause_writing()
+    await line.answer()
+    assert len(line.edge.requests) == 1
+    line.connection.resume_writing()
+    await settle()
+    assert len(line.edge.requests) == 2
+
+
 async def test_a_head_has_its_time_from_its_first_byte(line: Line, clock: Clock) -> None:
     await line.send(GET[:5])
     clock.now_s += HEAD_TIMEOUT_S - 1

@@ -95,6 +95,8 @@ def test_a_sweep_closes_what_is_over_its_time(pool: Pool, connections: Connectio
     pool.sweep()
     assert (old.closed, young.closed) == (True, False)
     assert pool.idle(HERE, 4) is young
+    pool.sweep()
+    assert pool._idle == {}, "an address without connections is not kept"
 
 
 def test_a_lost_connection_leaves_the_pool(pool: Pool, connections: Connections) -> None:
@@ -118,9 +120,9 @@ def test_a_forgotten_instance_keeps_only_what_is_in_use(pool: Pool, connections:
     assert (idle.closed, used.closed, other.closed) == (True, False, False)
 
 
-def test_closing_the_pool_closes_all(pool: Pool, connections: Connections) -> None:
+async def test_closing_the_pool_closes_all(pool: Pool, connections: Connections) -> None:
     opened = [connections.idle(), connections.open(), connections.idle(THERE)]
-    pool.close()
+    await pool.close()
     assert all(connection.closed for connection in opened)
 
 

@@ -15,9 +15,12 @@ class Dns:
     def __init__(self) -> None:
         self.known: dict[str, list[str]] = {}
         self.asked: list[str] = []
+        self.answer = asyncio.Event()
+        self.answer.set()
 
     async def getaddrinfo(self, host: str, port: object, **_: Any) -> list[Any]:
         self.asked.append(host)
+        await self.answer.wait()
         if host not in self.known:
             raise socket.gaierror
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 0)) for ip in self.known[host]]
@@ -45,7 +48,40 @@ async def test_a_name_is_looked_up_once_in_a_while(dns: Dns, clock: Clock) -> No
     assert dns.asked == ["a"]
     clock.now_s += 30
     dns.known = {"a": ["10.0.0.3"]}
+    await resolver.addresses("a", "")  # the last answer, while the new one is on its way
+    await asyncio.sleep(0)
     assert await resolver.addresses("a", "") == ["10.0.0.3"]
+    assert dns.asked == ["a", "a"]
+
+
+async def test_all_who_ask_at_once_share_one_look_up(dns: Dns, clock: Clock) -> None:
+    resolver = Resolver(clock)
+    dns.known = {"a": ["10.0.0.1"]}
+    found = await asyncio.gather(*(resolver.addresses("a", "") for _ in range(20)))
+    assert (found, dns.asked) == ([["10.0.0.1"]] * 20, ["a"])
+
+
+async def test_a_dns_that_hangs_holds_up_nobody_for_long(dns: Dns, clock: Clock) -> None:
+    resolver = Resolver(clock, patience_s=0.01)
+    dns.known = {"known": ["10.0.0.1"]}
+    await resolver.addresses("known", "")
+    dns.answer.clear()
+    clock.now_s += 30
+    assert await resolver.addresses("known", "10.9.9.9") == ["10.0.0.1"], "the last good answer"
+    assert await resolver.addresses("new", "10.9.9.9") == ["10.9.9.9"], "the registered address"
+    await resolver.addresses("new", "10.9.9.9")
+    assert dns.asked == ["known", "known", "new"]
+    dns.known["new"] = ["10.0.0.2"]
+    dns.answer.set()
+    assert await resolver.addresses("new", "10.9.9.9") == ["10.0.0.2"]
+
+
+async def test_closing_ends_the_look_ups_under_way(dns: Dns, clock: Clock) -> None:
+    resolver = Resolver(clock, patience_s=0.01)
+    dns.answer.clear()
+    await resolver.addresses("a", "")
+    await resolver.close()
+    assert len(asyncio.all_tasks()) == 1, "only this test"
 
 
 async def test_the_last_good_answer_outlives_a_failing_dns(dns: Dns, clock: Clock) -> None:
