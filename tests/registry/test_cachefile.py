@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -148,6 +149,18 @@ def test_a_full_disk_leaves_the_last_good_file(file: CacheFile, path: Path, monk
     cached = file.read()
     assert cached is not None
     assert cached.read_epoch_s == 1.0
+
+
+def test_a_write_that_fails_half_way_leaves_nothing_behind(
+    file: CacheFile, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(CacheUnusable, match="Input/output error"):
+        file.write(REGISTRY, 1.0)
+    assert list(path.parent.iterdir()) == []
 
 
 def test_the_writer_gives_way_between_instances(file: CacheFile) -> None:

@@ -83,6 +83,13 @@ async def test_nobody_listening_is_unhealthy() -> None:
     over_tcp = await TcpProbe("127.0.0.1", 1).check()
     assert not over_tcp.healthy
     assert over_tcp.reason.startswith("port 1: ")
+    assert "Errno" not in over_http.reason + over_tcp.reason
+
+
+async def test_a_name_that_the_dns_has_no_form_for_is_unhealthy() -> None:
+    name = "a" * 64
+    for probe in (HttpProbe(f"http://{name}:1/", OK), TcpProbe(name, 1)):
+        assert not (await probe.check()).healthy
 
 
 async def test_a_url_that_is_none_does_not_show_its_credentials() -> None:

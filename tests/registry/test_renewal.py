@@ -382,6 +382,7 @@ async def test_draining_overrides_the_status_and_keeps_the_lease(registrar: Regi
         ("heartbeat", Status.UP),
     ]
     assert eureka.metadata == {"pranaDraining": "true"}
+    assert eureka.calls[1][2] > eureka.calls[0][2], "a server keeps what is newer"
     assert registrar.status is Status.UP
 
 
@@ -485,3 +486,16 @@ async def test_the_real_wait_ends_by_time_and_by_a_change(eureka: Eureka, time: 
             await eureka.next_call()
         await registrar.close()
     assert eureka.verbs[-1] == "cancel"
+
+
+@pytest.mark.parametrize(
+    ("listed", "event"), [(Status.UP, "deregistered"), (None, "was not registered any more")], ids=["known", "unknown"]
+)
+async def test_the_log_says_deregistered_only_when_the_server_knew_the_app(
+    listed: Status | None, event: str, registrar: Registrar, eureka: Eureka
+) -> None:
+    await registrar.renew()
+    eureka.listed = listed
+    with capture_logs() as logs:
+        await registrar.close()
+    assert [line["event"] for line in logs] == [event]

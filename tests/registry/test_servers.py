@@ -97,6 +97,31 @@ def test_a_kept_server_that_fails_is_left_within_the_same_call(clock: Clock) -> 
     assert call(servers, "abc") == asked[1]
 
 
+def test_a_kept_server_that_fails_is_not_asked_first_again(clock: Clock) -> None:
+    servers = make(clock, "abcdef")
+    kept = call(servers, "abcdef")
+    assert call(servers)[0] == kept
+    assert call(servers)[0] != kept
+
+
+def test_a_server_that_answered_since_is_asked_before_one_that_did_not(clock: Clock) -> None:
+    servers = make(clock, "abc")
+    forgiven, other, third = list(servers)
+    for server in (forgiven, other):
+        servers.failed(server)
+    servers.answered(forgiven)
+    servers.answered(third)
+    assert call(servers) == third.label + forgiven.label + other.label
+
+
+def test_servers_that_are_gone_do_not_count_as_failed(clock: Clock) -> None:
+    servers = make(clock, "abcd")
+    for server in named("ab"):
+        servers.failed(server)
+    servers.replace(named("cdefghij"), [])
+    assert not servers._quarantine
+
+
 def test_a_session_ends_after_ten_to_thirty_minutes_and_the_order_is_drawn_anew(clock: Clock) -> None:
     ends = []
     for seed in range(50):

@@ -66,6 +66,13 @@ def test_only_a_full_read_after_the_grace_confirms() -> None:
     assert not guard.wants_confirmation
 
 
+def test_what_is_held_is_still_not_callable_when_it_was_refused() -> None:
+    guard = ShrinkGuard(Clock(), 90, lambda each: "loopback" if each.id == "a" else None)
+    guard.full_read(registry("a", "b"), EMPTY)
+    covered = guard.cover(EMPTY)
+    assert [each.id for each in covered.callable_instances("a") or ()] == ["b"]
+
+
 def test_every_step_is_logged_once() -> None:
     clock = Clock()
     guard = ShrinkGuard(clock, grace_s=90)

@@ -256,6 +256,11 @@ async def test_a_redirect_to_anything_else_counts_as_a_failure(location: str, se
         await connect(url).request("GET", "apps/")
 
 
+async def test_a_host_that_the_dns_has_no_form_for_is_a_server_that_does_not_answer(connect: Open) -> None:
+    with pytest.raises(EurekaUnavailable, match="label"):
+        await connect(f"http://{'a' * 64}/eureka/").request("GET", "apps/")
+
+
 async def test_a_loop_of_redirects_is_left(serve: Serve, connect: Open) -> None:
     loop = Answers(302, headers={"Location": "/eureka/apps/"})
     with pytest.raises(EurekaUnavailable, match="more than 10 redirects"):
@@ -285,6 +290,12 @@ async def test_a_body_over_the_limit_is_refused_after_decoding(packed: bool, ser
     transport = connect(await serve(huge), max_body_bytes=1000)
     with pytest.raises(EurekaUnavailable, match="larger than 1000 bytes"):
         await transport.request("GET", "apps/")
+
+
+async def test_a_body_announced_as_too_large_is_not_even_begun(serve_bytes: ServeBytes, connect: Open) -> None:
+    url = await serve_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n")
+    with pytest.raises(EurekaUnavailable, match="larger than 1000 bytes"):
+        await connect(url, max_body_bytes=1000).request("GET", "apps/")
 
 
 async def test_cookies_are_not_kept(serve: Serve, connect: Open) -> None:
