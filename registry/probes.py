@@ -34,7 +34,7 @@ class HttpProbe:
                 if response.status not in self._statuses:
                     return Verdict(False, f"HTTP {response.status}")
                 word = _status_word(await _read(response))
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
             return Verdict(False, reason(error))
         if word in _UNHEALTHY_WORDS:
             return Verdict(False, f"HTTP {response.status}, status {word}")
@@ -51,7 +51,7 @@ class TcpProbe:
     async def check(self) -> Verdict:
         try:
             _, writer = await asyncio.open_connection(self._host, self._port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that the DNS has no form for
             return Verdict(False, f"port {self._port}: {reason(error)}")
         writer.transport.abort()  # nothing was said that needs an orderly end
         return Verdict(True, f"port {self._port} accepts")

@@ -1,8 +1,11 @@
 """What went wrong on the network, in one line that is safe to print."""
 
+import re
+
 import aiohttp
 
 _MAX_CHARS = 160
+_ERRNO = re.compile(r"\[Errno -?[0-9]+\] ")  # says nothing to people, the words beside it do
 
 
 def reason(error: BaseException) -> str:
@@ -16,5 +19,5 @@ def reason(error: BaseException) -> str:
         return "not a valid HTTP response"
     if isinstance(error, aiohttp.InvalidURL):
         return "invalid URL"  # its text is the URL, credentials included
-    lines = str(error).splitlines()
+    lines = _ERRNO.sub("", str(error)).splitlines()
     return lines[0][:_MAX_CHARS] if lines else type(error).__name__

@@ -95,7 +95,7 @@ class EurekaTransport:
         for server in self._servers.tries():
             try:
                 reply = await self._ask(server, method, path, content, accept)
-            except (aiohttp.ClientError, OSError, _Refused) as error:
+            except (aiohttp.ClientError, OSError, UnicodeError, _Refused) as error:
                 self._servers.failed(server)
                 failures.append(f"{server.label}: {reason(error)}")
             else:

@@ -130,7 +130,10 @@ def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Findin
 def _service(at: Path, service: ServicePolicy, settings: Settings) -> Iterator[Finding]:
     if service.fallback is not None:
         yield from _fallback((*at, "fallback"), service.fallback)
-    if not service.instances and not (settings.eureka.fetch and settings.eureka.configured):
+    instances = service.instances
+    for address in dict.fromkeys(address for address in instances if instances.count(address) > 1):
+        yield Finding(((*at, "instances"),), f"has {address} more than once; each instance once")
+    if not instances and not (settings.eureka.fetch and settings.eureka.configured):
         message = "has no instances, and no registry is read; every call will be refused"
         yield Finding((at, ("eureka", "fetch"), ("eureka", "urls")), message, warning=True)
 

@@ -1,5 +1,6 @@
 """Kinds of keys that say where something is: addresses, host names, URLs."""
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from prana.config import units
@@ -63,6 +64,19 @@ def http_url(*, optional: bool = True) -> Kind:
         return written
 
     return Kind(parse, {"type": "string"}, show=mask_credentials)
+
+
+def eureka_url() -> Kind:
+    """The base URL of a Eureka server: paths are put behind it, so it ends with its own."""
+    url = http_url(optional=False)
+
+    def parse(value: object) -> object:
+        parts = urlsplit(str(url.parse(value)))
+        if parts.query or parts.fragment:
+            raise ValueError("has a query or fragment; allowed is a URL that ends with its path, such as /eureka/")
+        return value
+
+    return replace(url, parse=parse)
 
 
 def _is_http_url(url: str) -> bool:

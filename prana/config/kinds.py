@@ -82,7 +82,7 @@ def integer(lowest: int, highest: int) -> Kind:
 def number(lowest: float, highest: float) -> Kind:
     def parse(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"must be a number from {lowest:g} to {highest:g}, not {quoted(value)}")
+            raise ValueError(f"must be a number from {_plain(lowest)} to {_plain(highest)}, not {quoted(value)}")
         return float(_within(value, lowest, highest))
 
     def read(written: str) -> object:
@@ -96,8 +96,13 @@ def number(lowest: float, highest: float) -> Kind:
 
 def _within(value: Number, lowest: Number, highest: Number) -> Number:
     if not lowest <= value <= highest:  # also refuses nan, which compares with nothing
-        raise ValueError(f"is {value:g}; allowed are {lowest:g} to {highest:g}")
+        raise ValueError(f"is {_plain(value)}; allowed are {_plain(lowest)} to {_plain(highest)}")
     return value
+
+
+def _plain(value: float) -> str:
+    """As people write it, 1000000 rather than 1e+06."""
+    return str(value) if isinstance(value, int) else f"{value:.15g}"
 
 
 def duration(shortest: str, longest: str) -> Kind:

@@ -58,7 +58,9 @@ class App(Struct, frozen=True, kw_only=True):
     hostname: Hostname = ""  # "": this host's name
     ip: Annotated[str, endpoints.ip_address()] = ""  # "": the address of the route towards Eureka
     prefer_ip: Flag = False
-    instance_id: Text = ""  # "": hostname:name:port
+    # "": hostname:name:port. A "/" would split the path that it is part of: py-eureka-client leaves it as it is, and
+    # Tomcat, in front of most Eureka servers, refuses %2F.
+    instance_id: Annotated[str, kinds.text(r"[^/]*", "text without / and control characters")] = ""
     vip: Annotated[str, kinds.text(rf"({_NAME}(,{_NAME})*)?", f"names of {_NAME_IN_WORDS}, comma separated")] = (
         ""  # "": the name, lower case
     )
@@ -72,7 +74,7 @@ class App(Struct, frozen=True, kw_only=True):
 
 
 _DEFAULT_URLS = ("http://localhost:8761/eureka/",)
-EurekaUrl = Annotated[str, endpoints.http_url(optional=False)]
+EurekaUrl = Annotated[str, endpoints.eureka_url()]
 
 
 class EurekaDns(Struct, frozen=True, kw_only=True):

@@ -43,7 +43,31 @@ BAD_FILES = [
     ),
     (
         "[app]\nname = 'a'\nport = 1\ninstance_id = \"a\\u001bb\"",
-        'prana.toml:4: app.instance_id: is "a\\u001bb"; allowed is text without control characters',
+        'prana.toml:4: app.instance_id: is "a\\u001bb"; allowed is text without / and control characters',
+    ),
+    (
+        "[app]\nname = 'a'\nport = 1\ninstance_id = 'rack/7'",
+        'prana.toml:4: app.instance_id: is "rack/7"; allowed is text without / and control characters',
+    ),
+    *(
+        (
+            f"eureka.urls = ['http://user:hunter2@h/eureka/{rest}']",
+            "prana.toml:1: eureka.urls[0]: has a query or fragment; "
+            "allowed is a URL that ends with its path, such as /eureka/",
+        )
+        for rest in ("?a=b", "#a")
+    ),
+    (
+        "services.orders.instances = ['h:1', '[::1]:1', 'h:2', 'h:1']",
+        "prana.toml:1: services.orders.instances: has h:1 more than once; each instance once",
+    ),
+    (
+        "defaults.max_concurrent = 1000001",
+        "prana.toml:1: defaults.max_concurrent: is 1000001; allowed are 1 to 1000000",
+    ),
+    (
+        "defaults.retry.budget_floor_per_s = true",
+        "prana.toml:1: defaults.retry.budget_floor_per_s: must be a number from 0 to 100000, not true",
     ),
     ("[defaults]\ntimeout = []", 'prana.toml:2: defaults.timeout: must be a duration such as "5s", not []'),
     (

@@ -121,3 +121,11 @@ def test_statuses_survive_being_written_and_read(statuses: frozenset[int]) -> No
 
 def test_statuses_are_written_as_ranges() -> None:
     assert units.format_statuses({200, 201, 202, 401, 404}) == "200-202,401,404"
+
+
+def test_a_label_of_a_host_name_has_at_most_63_characters() -> None:
+    assert units.is_host(f"{'a' * 63}.{'b' * 63}.c")
+    assert units.is_host("a")
+    assert not units.is_host("a" * 64)
+    assert not units.is_host(f"x.{'a' * 64}.y")
+    assert not units.is_host(".".join(["a" * 63] * 4))
