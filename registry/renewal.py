@@ -228,11 +228,11 @@ class Registrar:
         self._registered_ms = None
         try:
             async with asyncio.timeout(self._farewell_s):
-                await self._writes.cancel(self.registration)
+                known = await self._writes.cancel(self.registration)
         except (EurekaUnavailable, TimeoutError) as error:
             _log.warning("not deregistered, the lease will expire", reason=str(error) or "timed out")
         else:
-            _log.info("deregistered", **self._identity())
+            _log.info("deregistered" if known else "was not registered any more", **self._identity())
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
