@@ -12,7 +12,6 @@ class Bulkhead:
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self.limit = limit
         self.in_use = 0
-        self.rejected_total = 0
         self._clock = clock
         self._start_s = clock()
         self._second = 0  # number of the bucket in progress
@@ -20,9 +19,8 @@ class Bulkhead:
         self._highest = [0] * _BUCKETS  # per bucket; the bucket's place is its number modulo
 
     def try_acquire(self) -> bool:
-        """Take a place, to be given back by `release`; False, and counted as rejected, when all are taken."""
+        """Take a place, to be given back by `release`; False when all are taken."""
         if self.in_use >= self.limit:
-            self.rejected_total += 1
             return False
         if self._clock() >= self._bucket_ends_s:
             self._roll()

@@ -20,11 +20,10 @@ def clock() -> Clock:
 def test_no_more_than_the_limit_get_in_and_a_place_given_back_is_free_again(clock: Clock) -> None:
     bulkhead = Bulkhead(2, clock)
     assert [bulkhead.try_acquire() for _ in range(4)] == [True, True, False, False]
-    assert (bulkhead.in_use, bulkhead.rejected_total) == (2, 2)
+    assert bulkhead.in_use == 2
     bulkhead.release()
     assert bulkhead.in_use == 1
     assert bulkhead.try_acquire()
-    assert bulkhead.rejected_total == 2
 
 
 def test_a_limit_of_none_lets_nobody_in(clock: Clock) -> None:
