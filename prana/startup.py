@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -24,8 +25,12 @@ def cannot_listen(address: str, flag: str, error: OSError) -> StartupError:
         case errno.EACCES if not unix:
             return StartupError(f"not allowed to listen on {address}; choose a port above 1023 with {flag}")
         case code:
-            # The text of asyncio's own OSError repeats the address; the plain one does not.
-            reason = os.strerror(code) if code else str(error)
+            # The text of asyncio's own OSError repeats the address; the plain one does not. A failed look-up has
+            # codes of its own.
+            if code is None or isinstance(error, socket.gaierror):
+                reason = error.strerror or str(error)
+            else:
+                reason = os.strerror(code)
             return StartupError(f"cannot listen on {address}: {reason}; choose another with {flag}")
 
 

@@ -18,6 +18,7 @@ from prana.config.units import Address, format_duration
 from prana.http_get import NoAnswer, http_get
 from prana.startup import cannot_listen
 from prana.tls import authorities
+from prana.unix_socket import refuse_taken
 from registry.commandprobe import CommandProbe
 from registry.dnsservers import DnsName, NoRecords, servers_by_zone, txt_words
 from registry.healthstate import Verdict
@@ -139,15 +140,9 @@ def _try_tcp(address: Address) -> None:
 
 
 def _try_unix(path: str) -> None:
-    """A socket that nobody answers on is a leftover, which the server replaces."""
     directory = FilePath(path).parent
     if not directory.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     if not os.access(directory, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except (FileNotFoundError, ConnectionRefusedError):
-            return
-    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    refuse_taken(path)

@@ -4,12 +4,12 @@ import asyncio
 import email.utils
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from admin.metrics import ProxyMetrics
 from prana.config.units import Address
 from prana.request import Handler
+from prana.unix_socket import BoundPath, refuse_taken
 from prana.wire.downstream import DownstreamConnection
 from prana.wire.limits import SWEEP_INTERVAL_S
 from prana.wire.pool import Pool
@@ -47,7 +47,7 @@ class ProxyServer:
         self._max_connections = max_connections
         self._connections: set[DownstreamConnection] = set()
         self._servers: list[asyncio.AbstractServer] = []
-        self._unix_paths: list[Path] = []
+        self._unix_paths: list[BoundPath] = []
         self._empty = asyncio.Event()
         self._empty.set()
         self._tell_date()
@@ -69,8 +69,9 @@ class ProxyServer:
         """Bind and accept. Raises OSError when the address cannot be had."""
         loop = asyncio.get_running_loop()
         if address.unix_path:
+            refuse_taken(address.unix_path)  # the loop would replace even the socket of a process that lives
             server = await loop.create_unix_server(self._accept, address.unix_path)
-            self._unix_paths.append(Path(address.unix_path))
+            self._unix_paths.append(BoundPath(address.unix_path))
         else:
             server = await loop.create_server(self._accept, address.host, address.port, backlog=_BACKLOG)
         self._servers.append(server)
@@ -99,7 +100,7 @@ class ProxyServer:
         for server in self._servers:
             server.close()
         for path in self._unix_paths:
-            path.unlink(missing_ok=True)
+            path.unlink()
         for connection in list(self._connections):
             connection.close_if_idle()
         try:

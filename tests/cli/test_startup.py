@@ -1,6 +1,7 @@
 """Why an address cannot be listened on, in one line that names the flag to change."""
 
 import errno
+import socket
 
 import pytest
 
@@ -24,3 +25,9 @@ LINES = [
 def test_the_line_says_what_is_wrong_and_what_to_change(address: str, code: int | None, line: str) -> None:
     error = OSError("lookup failed") if code is None else OSError(code, "whatever")
     assert str(cannot_listen(address, "--listen", error)) == line
+
+
+def test_a_name_that_is_not_found_is_said_in_the_words_of_the_lookup() -> None:
+    error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    line = "cannot listen on no.such:1: Name or service not known; choose another with --listen"
+    assert str(cannot_listen("no.such:1", "--listen", error)) == line

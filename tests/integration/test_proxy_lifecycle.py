@@ -8,6 +8,7 @@ import pytest
 
 from prana.config.settings import ServicePolicy
 from prana.config.units import Address
+from prana.startup import StartupError
 from prana.wire import limits
 
 from .conftest import Caller, Peer, Running, StartSidecar, Upstream, answering, get, policy_of, response, until
@@ -87,6 +88,25 @@ async def test_a_unix_socket_serves_like_a_port(
     running.stop.requested.set()
     await running.task
     assert not path.exists()
+
+
+async def test_a_unix_socket_belongs_to_the_one_that_answers_on_it(
+    start_sidecar: StartSidecar, upstream: Upstream, tmp_path: Path
+) -> None:
+    path = tmp_path / "prana.sock"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+    listen = (Address("127.0.0.1", 0), Address(unix_path=str(path)))
+    first = await start_sidecar(upstream.port, proxy={"listen": listen})
+    with pytest.raises(StartupError, match=r"prana\.sock is taken"):
+        await start_sidecar(upstream.port, proxy={"listen": listen})
+    Caller(*await asyncio.open_unix_connection(str(path))).close()
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as successor:
+        successor.bind(str(path))
+        first.stop.requested.set()
+        await first.task
+        assert path.exists(), "it is another's by now"
 
 
 async def test_an_instance_that_is_this_very_sidecar_is_a_loop(start_sidecar: StartSidecar) -> None:
