@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from prana.config.endpoints import admin_url
 from prana.config.sources import FlagValue
 from prana.config.units import Address, parse_address, parse_duration
 
@@ -181,5 +182,7 @@ def _address(text: str) -> Address:
 
 
 def _url(text: str) -> str:
-    """`host:port` is enough for an address people type; only http is spoken there."""
-    return text if "://" in text else f"http://{text}"
+    try:
+        return admin_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -14,6 +14,26 @@ _TIMEOUT_S = 5.0
 _THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what to call when it listens on all addresses
 
 
+_ROW_KEYS = ("name", "source", "breaker", "instances", "ejected", "in_flight", "requests_total", "requests_failed")
+_NODE_KEYS = ("id", "status", "pending", "ejected", "consecutive_failures", "successes_total", "failures_total")
+
+_Row = msgspec.defstruct("_Row", _ROW_KEYS)
+_Node = msgspec.defstruct("_Node", ("host", "port", *_NODE_KEYS))
+
+
+class _Services(msgspec.Struct):
+    services: list[_Row]  # type: ignore[valid-type] # made of its keys
+
+
+class _Balancer(msgspec.Struct):
+    nodes: list[_Node]  # type: ignore[valid-type] # made of its keys
+
+
+class _Service(msgspec.Struct):
+    name: str
+    balancer: _Balancer
+
+
 class AskError(Exception):
     """No usable answer; the text is one line for the user."""
 
@@ -40,13 +60,20 @@ class Sidecar:
         return answer.status == 200, answer.body.decode(errors="replace").splitlines()
 
     def services(self) -> list[dict[str, Any]]:
-        document = self._document("/services")
-        services: list[dict[str, Any]] = document["services"]
-        return services
+        return self._shaped(_Services, "/services")["services"]  # type: ignore[no-any-return] # as _Services says
 
     def service(self, name: str) -> dict[str, Any]:
         """Everything about one service; AskError names the known ones when it is not among them."""
-        return self._document(f"/services/{quote(name, safe='')}")
+        return self._shaped(_Service, f"/services/{quote(name, safe='')}")
+
+    def _shaped(self, shape: type[msgspec.Struct], path: str) -> dict[str, Any]:
+        """The whole document, when it has what is read here: anything may answer on a port."""
+        document = self._document(path)
+        try:
+            msgspec.convert(document, shape)
+        except msgspec.ValidationError:
+            raise AskError(f"{mask_credentials(self.url)}{path} is not that of a sidecar") from None
+        return document
 
     def _document(self, path: str) -> dict[str, Any]:
         answer = self._get(path)
@@ -82,18 +109,17 @@ def status_text(url: str, ready: bool, conditions: list[str], services: list[dic
     """What `prana status` prints for people."""
     lines = [f"sidecar at {mask_credentials(url)}: {'ready' if ready else 'not ready'}", *conditions]
     if services:
-        keys = ("name", "source", "breaker", "instances", "ejected", "in_flight", "requests_total", "requests_failed")
-        lines += ["", *_columns([keys, *([str(service[key]) for key in keys] for service in services)])]
+        lines += ["", *_columns([_ROW_KEYS, *([str(service[key]) for key in _ROW_KEYS] for service in services)])]
     return "\n".join(lines)
 
 
 def hosts_text(service: dict[str, Any]) -> str:
     """What `prana hosts` prints for people: one line for every instance."""
-    keys = ("id", "status", "pending", "ejected", "consecutive_failures", "successes_total", "failures_total")
     rows = [
-        [f"{node['host']}:{node['port']}", *(str(node[key]) for key in keys)] for node in service["balancer"]["nodes"]
+        [f"{node['host']}:{node['port']}", *(str(node[key]) for key in _NODE_KEYS)]
+        for node in service["balancer"]["nodes"]
     ]
-    return "\n".join(_columns([("address", *keys), *rows])) if rows else f"{service['name']} has no instances"
+    return "\n".join(_columns([("address", *_NODE_KEYS), *rows])) if rows else f"{service['name']} has no instances"
 
 
 def _columns(rows: list[Any]) -> list[str]:

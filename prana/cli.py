@@ -13,10 +13,10 @@ from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 
-from prana import __version__
+from prana import __version__, early
 from prana.arguments import flag_values, parse
 from prana.ask import AskError, Sidecar, admin_url, hosts_text, status_text
-from prana.config import ConfigError, Loaded, load
+from prana.config import ConfigError, Loaded, endpoints, load
 from prana.config.sources import dotted
 from prana.startup import StartupError
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (AskError, StartupError) as error:
         return _failure(f"prana: {error}")
     except KeyboardInterrupt:  # the first one is a command's own to handle, where there is something to end
-        return 130
+        return 0 if args.command in early.SERVING else 130
     except BrokenPipeError:  # `prana config show | head` has seen enough; the flush at exit must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -192,8 +192,16 @@ def _load(args: Namespace) -> Loaded:
 def _sidecar(args: Namespace) -> Sidecar:
     """The one that --admin names, else PRANA_ADMIN_URL, else the one with this configuration."""
     settings = load(_file(args), os.environ).settings
-    url = args.admin or os.environ.get("PRANA_ADMIN_URL") or admin_url(settings)
+    url = args.admin or _url_of_environment() or admin_url(settings)
     return Sidecar(url, settings.admin.token)
+
+
+def _url_of_environment() -> str:
+    written = os.environ.get("PRANA_ADMIN_URL", "")
+    try:
+        return endpoints.admin_url(written) if written else ""
+    except ValueError as error:
+        raise AskError(f"PRANA_ADMIN_URL: {error}") from None
 
 
 _COMMANDS: Mapping[str, Callable[[Namespace], int]] = {

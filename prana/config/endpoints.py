@@ -79,6 +79,14 @@ def eureka_url() -> Kind:
     return replace(url, parse=parse)
 
 
+def admin_url(written: str) -> str:
+    """The URL of an admin port; `host:port` is enough for an address people type. Raises ValueError."""
+    url = written if "://" in written else f"http://{written}"
+    if not _is_http_url(url):
+        raise ValueError("the URL of an admin port is http://host:port, such as http://127.0.0.1:8077")
+    return url
+
+
 def _is_http_url(url: str) -> bool:
     if not url.isascii() or not url.isprintable() or " " in url:
         return False

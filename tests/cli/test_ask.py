@@ -157,3 +157,27 @@ def test_the_sidecar_is_found_by_the_variable_it_gives_its_app(serve: Serve, mon
 )
 def test_an_admin_port_on_all_addresses_is_asked_on_loopback(listen: Address, url: str) -> None:
     assert admin_url(Settings(admin=Admin(listen=listen))) == url
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:x", "ftp://127.0.0.1", "http://", "127.0.0.1:99999"])
+def test_an_admin_url_that_is_none_is_wrong_usage(url: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit) as error:
+        main(["status", "--admin", url])
+    assert error.value.code == 2
+    assert capsys.readouterr().err.endswith(
+        "the URL of an admin port is http://host:port, such as http://127.0.0.1:8077\n"
+    )
+    monkeypatch.setenv("PRANA_ADMIN_URL", url)
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err.startswith("prana: PRANA_ADMIN_URL: the URL of an admin port is ")
+
+
+@pytest.mark.parametrize("document", [{}, {"services": 1}, {"services": ["orders"]}, {"services": [{"name": "a"}]}])
+def test_json_of_something_else_is_one_line(document: object, serve: Serve, capsys: Capture) -> None:
+    url = serve({"/readyz?verbose": (200, ""), "/services": (200, document), "/services/a": (200, document)})
+    assert main(["status", "--admin", url]) == 1
+    assert main(["hosts", "a", "--admin", url]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"prana: {url}/services is not that of a sidecar",
+        f"prana: {url}/services/a is not that of a sidecar",
+    ]
