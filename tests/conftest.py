@@ -5,11 +5,16 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
 
 from tests.eureka.flavours import netflix, spring_cloud
 from tests.eureka.server import RealEureka
 from tests.eureka.toolchain import JavaUnavailableError, Toolchain, find_toolchain
+
+# A deadline is wall-clock time, and a busy machine is no defect.
+hypothesis.settings.register_profile("prana", deadline=None)
+hypothesis.settings.load_profile("prana")
 
 LOGS = pytest.StashKey[list[Path]]()
 SHOWN_CHARACTERS = 4000

@@ -563,4 +563,4 @@ class BalancerMachine(RuleBasedStateMachine):
 
 
 TestBalancerMachine = BalancerMachine.TestCase
-TestBalancerMachine.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestBalancerMachine.settings = settings(max_examples=60, stateful_step_count=60)

@@ -337,4 +337,4 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestBreakerMachine.settings = settings(max_examples=60, stateful_step_count=60)
