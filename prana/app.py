@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import chain
 from random import Random
 from typing import Any
@@ -27,7 +28,7 @@ from prana.filters.observe import Observe
 from prana.filters.rescue import Rescue
 from prana.filters.retry import Retry
 from prana.filters.route import Route
-from prana.identity import registrations_of
+from prana.identity import UNKNOWN_IP, own_address, registrations_of
 from prana.journal import BreakerJournal, access_sink, log_ejection
 from prana.pipeline import common_pipeline, service_pipeline
 from prana.registry_client import RegistryClient
@@ -43,6 +44,7 @@ from prana.wire.client import AttemptTimes, Client
 from prana.wire.pool import Address, Pool
 from prana.wire.server import ProxyServer
 from registry.instance import Instance
+from registry.registration import Registration
 from registry.static import static_instances
 from registry.writes import EurekaWrites
 
@@ -161,6 +163,7 @@ class Sidecar:
             where = self.settings.admin.listen
             opening = admin.server.serve(self._views, self.metrics, where.host, where.port, self.settings.admin.token)
             self._admin = await listening(opening, str(where), admin_flag)
+            self._apps = self._views.beside = self._apps_beside()
         except BaseException:
             await self._server.close(0)
             raise
@@ -179,28 +182,41 @@ class Sidecar:
     async def run(self, stop: Stop) -> None:
         """Work until `stop`, then drain and deregister. Every background loop belongs to this one group."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(loop) for loop in await self._loops()]
+            tasks = [group.create_task(loop) for loop in self._loops()]
             await stop.requested.wait()
             await self._shut_down(stop.drain_delay_s)
             for task in tasks:
                 task.cancel()
 
-    async def _loops(self) -> list[Coroutine[Any, Any, None]]:
-        self._apps = self._views.beside = await self._apps_beside()
+    def _loops(self) -> list[Coroutine[Any, Any, None]]:
         loops = [self._server.run(), keep_rotating(self.metrics, self._clock), *self._registry.loops()]
         for app in self._apps:
             loops += app.loops()
         return loops
 
-    async def _apps_beside(self) -> list[AppBeside]:
+    def _apps_beside(self) -> list[AppBeside]:
         settings = self.settings
-        # In a thread, for it resolves the name of the Eureka host.
-        registrations = await asyncio.to_thread(registrations_of, settings, self.admin_port)
         writes = EurekaWrites(self._transport) if settings.registers and self._transport is not None else None
+        registrations = registrations_of(settings, self.admin_port, UNKNOWN_IP)
         return [
-            AppBeside(app, registration, writes, clock=self._clock, epoch_ms=self._epoch_ms, rng=self._rng)
-            for app, registration in zip(settings.apps, registrations, strict=True)
+            AppBeside(
+                app,
+                registration,
+                writes,
+                located=partial(self._located, index),
+                clock=self._clock,
+                epoch_ms=self._epoch_ms,
+                rng=self._rng,
+            )
+            for index, (app, registration) in enumerate(zip(settings.apps, registrations, strict=True))
         ]
+
+    async def _located(self, index: int) -> Registration:
+        """What the app is registered as, once the way to Eureka is known."""
+        transport, ip = self._transport, self.settings.apps[index].ip
+        if transport is not None and not ip:
+            ip = await own_address(lambda: transport.servers)
+        return registrations_of(self.settings, self.admin_port, ip)[index]
 
     def _epoch_ms(self) -> int:
         return int(self._epoch_s() * 1000)

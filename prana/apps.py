@@ -1,7 +1,7 @@
 """The apps beside us: how each one is, and what Eureka is told about it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from random import Random
 from typing import Any
 
@@ -25,11 +25,14 @@ class AppBeside:
         registration: Registration,
         writes: Writes | None,
         *,
+        located: Callable[[], Awaitable[Registration]],
         clock: Callable[[], float],
         epoch_ms: Callable[[], int],
         rng: Random,
     ) -> None:
+        """`located` gives the registration with the own address, as soon as that is known; until then it waits."""
         self.registration = registration
+        self._located = located
         self.registrar: Registrar | None = None
         if writes is not None:
             self.registrar = Registrar(registration, writes, clock=clock, epoch_ms=epoch_ms, rng=rng)
@@ -54,7 +57,11 @@ class AppBeside:
         return Status.UP if self.health.up else Status.DOWN
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
-        return [self._check.run(), *([self.registrar.run()] if self.registrar is not None else [])]
+        return [self._check.run(), *([self._register(self.registrar)] if self.registrar is not None else [])]
+
+    async def _register(self, registrar: Registrar) -> None:
+        self.registration = registrar.registration = await self._located()
+        await registrar.run()
 
     def _changed(self) -> None:
         if self.registrar is not None:

@@ -1,29 +1,50 @@
 """What the apps are registered as: the configuration, completed by what this machine knows about itself."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
 from admin.views import app_key
 from prana.config.settings import App, Settings
 from registry.address import hostname, route_address
 from registry.registration import Registration
 
-# An address of the documentation (RFC 5737): the route to it is the default one. Servers that only the DNS names are
-# not known yet when the own address has to be.
-_ANYWHERE = ("http://192.0.2.1/",)
+_log = structlog.get_logger()
+
+UNKNOWN_IP = "127.0.0.1"  # stands for the own address until the route towards Eureka is known
+_RETRY_S = 2.0
 
 
-def registrations_of(settings: Settings, admin_port: int) -> list[Registration]:
-    """Blocks while it resolves the Eureka host's name: the own address is that of the route towards Eureka.
+async def own_address(
+    urls: Callable[[], Sequence[str]], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> str:
+    """The address of the route towards Eureka, asked until there is one: without, nobody could be registered with."""
+    warned = False
+    while (address := await route_address(urls())) is None:
+        if not warned:
+            _log.warning("not registering yet, for there is no route to a Eureka server", servers=urls())
+        warned = True
+        await sleep(_RETRY_S)
+    return address
+
+
+def registrations_of(settings: Settings, admin_port: int, ip: str) -> list[Registration]:
+    """`ip` is the own address, of apps that are not configured with one.
 
     Health and status pages are the sidecar's, on the admin port; the home page is the app's. Beside others an app
     has a health page of its own, for the sidecar's answers for all of them.
     """
     own_health = len(settings.apps) > 1
     pages = [f"/health?app={app_key(app.name, app.port)}" if own_health else "/health" for app in settings.apps]
-    return [_registration(app, settings, admin_port, page) for app, page in zip(settings.apps, pages, strict=True)]
+    return [
+        _registration(app, settings, admin_port, page, app.ip or ip)
+        for app, page in zip(settings.apps, pages, strict=True)
+    ]
 
 
-def _registration(app: App, settings: Settings, admin_port: int, health_page: str) -> Registration:
+def _registration(app: App, settings: Settings, admin_port: int, health_page: str, ip: str) -> Registration:
     own_name = app.hostname or hostname()
-    ip = app.ip or route_address(settings.eureka.all_urls or _ANYWHERE)
     host = ip if app.prefer_ip else own_name
     authority = f"[{host}]" if ":" in host else host
     vip = app.vip or app.name.lower()

@@ -1,10 +1,10 @@
 """Under which name and address others reach this machine."""
 
+import asyncio
 import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-_LOOPBACK = "127.0.0.1"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -13,20 +13,20 @@ def hostname() -> str:
     return socket.gethostname()
 
 
-def route_address(urls: Sequence[str]) -> str:
-    """The local address of the route towards the first reachable of `urls`; loopback without any.
+async def route_address(urls: Sequence[str]) -> str | None:
+    """The local address of the route towards the first reachable of `urls`; None without any.
 
     Right on a machine with several addresses, where the address of the host name need not be. Nothing is
-    sent, but host names are resolved: this blocks, call it before serving.
+    sent, but host names are resolved, which may take long.
     """
     for url in urls:
         parts = urlsplit(url)
         if parts.hostname is None:
             continue
-        address = _local_address(parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme, 80))
+        address = await _local_address(parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme, 80))
         if address is not None:
             return address
-    return _LOOPBACK
+    return None
 
 
 def is_own_address(ip: str) -> bool:
@@ -40,10 +40,10 @@ def is_own_address(ip: str) -> bool:
     return True
 
 
-def _local_address(host: str, port: int) -> str | None:
+async def _local_address(host: str, port: int) -> str | None:
     try:
-        candidates = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-    except OSError:
+        candidates = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
         return None
     # IPv4 first: "localhost" is often ::1 before 127.0.0.1 while apps listen on the latter, and readers of
     # ipAddr expect IPv4 where there is one.

@@ -58,10 +58,15 @@ def beside(name: str, eureka: Eureka | None, check: Path) -> AppBeside:
     program = f"import os, sys; sys.exit(not os.path.exists({str(check)!r}))"
     health = AppHealth(command=(sys.executable, "-c", program), interval=0.01, timeout=PATIENCE_S, fall=1)
     registration = Registration(app=name, instance_id=name, host="h", ip="127.0.0.1", port=5000, vip=name)
+
+    async def located() -> Registration:
+        return registration
+
     return AppBeside(
         App(name=name, port=5000, health=health),
         registration,
         eureka,
+        located=located,
         clock=asyncio.get_running_loop().time,
         epoch_ms=lambda: 1_800_000_000_000,
         rng=Random(1),

@@ -9,14 +9,16 @@ def settings(*apps: App) -> Settings:
 
 
 def test_without_apps_nothing_is_registered() -> None:
-    assert registrations_of(settings(), 8077) == []
+    assert registrations_of(settings(), 8077, "10.0.0.7") == []
 
 
 def test_the_only_app_has_the_health_page_of_the_sidecar() -> None:
-    (orders,) = registrations_of(settings(App(name="Orders", port=5000, hostname="h", ip="::1", prefer_ip=True)), 8077)
+    (orders,) = registrations_of(
+        settings(App(name="Orders", port=5000, hostname="h", ip="::1", prefer_ip=True)), 8077, "10.0.0.7"
+    )
     assert (orders.app, orders.instance_id, orders.vip) == ("Orders", "h:Orders:5000", "orders")
     assert (orders.host, orders.ip, orders.port) == ("::1", "::1", 5000)
-    assert orders.home_page_url == "http://[::1]:5000/"
+    assert orders.home_page_url == "http://[::1]:5000/", "an IPv6 address is in brackets"
     assert orders.status_page_url == "http://[::1]:8077/info"
     assert orders.health_check_url == "http://[::1]:8077/health"
 
@@ -28,7 +30,9 @@ def test_each_of_several_apps_has_an_identity_and_a_health_page_of_its_own() -> 
             App(name="billing", port=5001, hostname="h2", health_check_url="http://own/health"),
         ),
         8077,
+        "10.0.0.7",
     )
+    assert (orders.ip, billing.ip) == ("10.0.0.7", "10.0.0.7")
     assert (orders.instance_id, billing.instance_id) == ("h1:orders:5000", "h2:billing:5001")
     assert (orders.metadata, billing.metadata) == ({"zone": "a"}, {})
     assert orders.health_check_url == "http://h1:8077/health?app=orders:5000"

@@ -16,7 +16,7 @@ def beside(name: str, port: int) -> AppBeside:
     app = App(name=name, port=port)
     registration = Registration(app=name, instance_id=name, host="h", ip="10.0.0.7", port=port, vip=name)
     writes = cast(Any, object())  # nothing is written here
-    return AppBeside(app, registration, writes, clock=lambda: 0.0, epoch_ms=lambda: 0, rng=Random(1))
+    return AppBeside(app, registration, writes, located=writes, clock=lambda: 0.0, epoch_ms=lambda: 0, rng=Random(1))
 
 
 def views_of(*apps: AppBeside) -> Views:

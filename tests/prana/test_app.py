@@ -1,0 +1,70 @@
+"""One sidecar as a whole: what it opens it closes, and nothing waits for the way to Eureka."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from prana.app import Sidecar
+from prana.config.settings import Admin, App, Eureka, Proxy, Settings, Shutdown
+from prana.config.units import Address
+from prana.identity import own_address
+from prana.signals import Stop
+from prana.startup import StartupError
+
+PATIENCE_S = 20.0
+HERE = Address("127.0.0.1", 0)
+
+
+async def test_a_taken_admin_port_closes_the_proxy_again(tmp_path: Path) -> None:
+    path = tmp_path / "p.sock"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        admin = Admin(listen=Address("127.0.0.1", taken.getsockname()[1]))
+        listen = (Address(unix_path=str(path)),)
+        sidecar = Sidecar(Settings(eureka=Eureka(urls=()), proxy=Proxy(listen=listen), admin=admin))
+        with pytest.raises(StartupError, match="is taken"):
+            await sidecar.start()
+    assert not path.exists()
+
+
+async def test_a_name_that_takes_its_time_holds_up_neither_the_work_nor_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = asyncio.Event()
+
+    async def slow(urls: Sequence[str]) -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return ""
+
+    monkeypatch.setattr("prana.identity.route_address", slow)
+    settings = Settings(
+        apps=(App(name="orders", port=1),),
+        eureka=Eureka(urls=("http://127.0.0.1:1/eureka/",), fetch=False),
+        proxy=Proxy(listen=(HERE,)),
+        admin=Admin(listen=HERE),
+        shutdown=Shutdown(drain_delay=0.0, grace=0.0),
+    )
+    sidecar, stop = Sidecar(settings), Stop(0.0)
+    await sidecar.start()
+    assert [app.name for app in sidecar._views.apps()] == ["orders"]
+    async with asyncio.timeout(PATIENCE_S):
+        running = asyncio.create_task(sidecar.run(stop))
+        await asked.wait()
+        stop.requested.set()
+        await running
+
+
+async def test_the_own_address_is_asked_for_until_there_is_a_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([None, None, "10.0.0.7"])
+
+    async def route(urls: Sequence[str]) -> str | None:
+        return next(answers)
+
+    async def sleep(_: float) -> None:
+        """Returns at once."""
+
+    monkeypatch.setattr("prana.identity.route_address", route)
+    assert await own_address(lambda: ("http://eureka/",), sleep) == "10.0.0.7"
