@@ -87,7 +87,7 @@ class Services:
         return self._made.get(name) or (self._open(name, instances) if instances is not None else None)
 
     def made(self) -> list[Service]:
-        """Services that have been called, by name."""
+        """Services that have been called or looked at, by name."""
         return [self._made[name] for name in sorted(self._made)]
 
     def update(self, snapshot: Snapshot) -> None:

@@ -1,4 +1,4 @@
-"""The admin port's sources: reads the running parts, changes nothing."""
+"""The admin port's sources: reads the running parts. Changes nothing, but makes a service that is first looked at."""
 
 import platform
 from collections.abc import Callable, Sequence

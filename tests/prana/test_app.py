@@ -13,6 +13,8 @@ from prana.config.units import Address
 from prana.identity import own_address
 from prana.signals import Stop
 from prana.startup import StartupError
+from registry.instance import Instance
+from registry.snapshot import EMPTY, anyone
 
 PATIENCE_S = 20.0
 HERE = Address("127.0.0.1", 0)
@@ -68,3 +70,16 @@ async def test_the_own_address_is_asked_for_until_there_is_a_route(monkeypatch: 
 
     monkeypatch.setattr("prana.identity.route_address", route)
     assert await own_address(lambda: ("http://eureka/",), sleep) == "10.0.0.7"
+
+
+async def test_a_node_that_is_gone_is_forgotten_by_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    sidecar = Sidecar(Settings(admin=Admin(listen=HERE)))
+    forgotten: list[object] = []
+    monkeypatch.setattr(sidecar._pool, "forget", forgotten.append)
+    instance = Instance(app="ORDERS", id="o1", host="h", ip="10.0.0.7", port=80, vips=("orders",))
+    listed = EMPTY.changed([instance], [], anyone)
+    assert sidecar._discovery is not None
+    sidecar._discovery.restore(listed, 0.0)
+    assert sidecar._services.peek("orders") is not None
+    sidecar._discovery.restore(EMPTY, 0.0)
+    assert forgotten == [("h", "10.0.0.7", 80)]

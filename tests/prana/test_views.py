@@ -56,3 +56,10 @@ def test_each_app_is_seen_with_its_own_health() -> None:
     assert (orders.key, billing.key) == ("orders:5000", "billing:5001")
     assert (orders.status, orders.healthy, orders.reason) == ("STARTING", None, "not checked yet")
     assert (orders.last_failure, orders.last_failure_age_s) == ("", None)
+
+
+def test_only_what_is_to_be_registered_is_an_instance() -> None:
+    watched = beside("billing", 5001)
+    watched.registrar = None
+    (instance,) = views_of(beside("orders", 5000), watched).info().instances
+    assert instance["app"] == "orders"
