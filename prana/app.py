@@ -181,12 +181,16 @@ class Sidecar:
 
     async def run(self, stop: Stop) -> None:
         """Work until `stop`, then drain and deregister. Every background loop belongs to this one group."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(loop) for loop in self._loops()]
-            await stop.requested.wait()
-            await self._shut_down(stop.drain_delay_s)
-            for task in tasks:
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(loop) for loop in self._loops()]
+                await stop.requested.wait()
+                await self._leave(stop.drain_delay_s)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._close()  # when no loop is left that would open a connection again
+        _log.info("stopped")
 
     def _loops(self) -> list[Coroutine[Any, Any, None]]:
         loops = [self._server.run(), keep_rotating(self.metrics, self._clock), *self._registry.loops()]
@@ -221,7 +225,7 @@ class Sidecar:
     def _epoch_ms(self) -> int:
         return int(self._epoch_s() * 1000)
 
-    async def _shut_down(self, drain_delay_s: float) -> None:
+    async def _leave(self, drain_delay_s: float) -> None:
         """The order matters: peers learn first, callers are served until they have had time to, and the lease is
         given up last, when no heartbeat can bring it back."""
         _log.info("draining", delay_s=drain_delay_s)
@@ -231,12 +235,13 @@ class Sidecar:
         if not await self._server.close(self.settings.shutdown.grace):
             _log.warning("requests cut off", grace_s=self.settings.shutdown.grace)
         await deregister(self._apps)
+
+    async def _close(self) -> None:
         await self._pool.close()
         if self._admin is not None:
             await self._admin.close()
         if self._transport is not None:
             await self._transport.close()
-        _log.info("stopped")
 
 
 def _address(instance: Instance) -> Address:
