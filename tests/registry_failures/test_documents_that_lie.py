@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ async def test_a_large_registry_is_read_without_holding_up_the_traffic(running: 
 
 
 class Stalls:
-    """Measures how late the loop comes."""
+    """Measures how long the loop's thread works between two turns: CPU time, which other processes do not lengthen."""
 
     longest_s = 0.0
 
@@ -127,11 +128,10 @@ class Stalls:
         self._task.cancel()
 
     async def _measure(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            asked_s = loop.time()
+            asked_s = time.thread_time()
             await asyncio.sleep(0.002)
-            self.longest_s = max(self.longest_s, loop.time() - asked_s - 0.002)
+            self.longest_s = max(self.longest_s, time.thread_time() - asked_s)
 
 
 def _forget_peak() -> None:
