@@ -1,6 +1,7 @@
 """Under which name and address others reach this machine."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -32,11 +33,12 @@ async def route_address(urls: Sequence[str]) -> str | None:
 def is_own_address(ip: str) -> bool:
     """Whether an IP literal is an address of this machine: only those can be bound. Nothing is sent."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((ip, 0))
-        except OSError:
-            return False
+    except OSError as error:
+        # Without a descriptor to ask with, the careful answer is yes.
+        return error.errno in (errno.EMFILE, errno.ENFILE)
     return True
 
 
@@ -48,10 +50,10 @@ async def _local_address(host: str, port: int) -> str | None:
     # IPv4 first: "localhost" is often ::1 before 127.0.0.1 while apps listen on the latter, and readers of
     # ipAddr expect IPv4 where there is one.
     for family, kind, protocol, _, target in sorted(candidates, key=lambda found: found[0] != socket.AF_INET):
-        with socket.socket(family, kind, protocol) as probe:
-            try:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
                 probe.connect(target)  # UDP: chooses the route, sends nothing
-            except OSError:
-                continue
-            return str(probe.getsockname()[0]).partition("%")[0]
+                return str(probe.getsockname()[0]).partition("%")[0]
+        except OSError:  # also a kernel without this family
+            continue
     return None

@@ -61,7 +61,7 @@ class CacheFile:
             if hashlib.sha256(body).hexdigest() != header.sha256:
                 raise CacheUnusable("its checksum is wrong")
             listing = decode_applications(body)
-        except (msgspec.DecodeError, GarbledRegistry):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, GarbledRegistry):
             raise CacheUnusable("it is damaged") from None
         if self._servers and not set(self._servers) & set(header.servers):
             raise CacheUnusable("it is the registry of other servers")

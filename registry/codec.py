@@ -141,12 +141,16 @@ def _document(body: bytes | msgspec.Raw, kind: type[_Kind]) -> _Kind:
         raise GarbledRegistry(f"no registry document: {error}") from None
 
 
+_UNREADABLE = msgspec.Raw(b"null")
+
+
 def _raw_instances(applications: msgspec.Raw) -> Iterator[tuple[str, msgspec.Raw]]:
     for raw in _listed(applications):
         try:
             application = msgspec.json.decode(raw, type=_Application)
             instances = _listed(application.instance)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield "", _UNREADABLE  # how many instances it lists cannot be told; one counts as skipped
             continue
         name = application.name if isinstance(application.name, str) else ""
         for instance in instances:
@@ -232,12 +236,17 @@ def _integer(raw: object) -> int:
     return int(raw)
 
 
+_MAX_EPOCH_MS = 2**62
+
+
 def _epoch_ms(raw: object) -> int:
-    """0 for anything else than a number: nothing depends on it enough to lose the instance."""
+    """0 for anything else than a time: nothing depends on it enough to lose the instance. The bound leaves a successor
+    room within a Java long, which is what a server reads it into."""
     try:
-        return _integer(raw)
-    except (ValueError, TypeError):
+        epoch_ms = _integer(raw)
+    except (ValueError, TypeError, OverflowError):
         return 0
+    return epoch_ms if 0 <= epoch_ms < _MAX_EPOCH_MS else 0
 
 
 def _metadata(raw: object) -> Mapping[str, str]:

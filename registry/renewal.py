@@ -87,6 +87,7 @@ class Registrar:
         self._in_flight: asyncio.Timeout | None = None
         self._dirty_ms = epoch_ms()
         self._past_known = False  # whether what an earlier life left at the server has been read
+        self._leftover_override = False  # of our own drain, still to be removed
         self._registered_ms: int | None = None  # the _dirty_ms of what the server has, None if it has nothing
         self._maybe_listed = False  # a registration was sent; it may have arrived even if no answer did
         self._draining = False
@@ -167,6 +168,10 @@ class Registrar:
             self._lock.release()
 
     async def _send_due(self) -> None:
+        if not self._past_known and self._registered_ms is None:
+            await self._learn_the_past()
+        if self._leftover_override:
+            await self._remove_leftover()
         if self._registered_ms == self._dirty_ms:
             if await self._writes.heartbeat(self.registration, self.status, self._dirty_ms):
                 self.heartbeats_total += 1
@@ -178,8 +183,6 @@ class Registrar:
         await self._register()
 
     async def _register(self) -> None:
-        if not self._past_known:
-            await self._learn_the_past()
         status, dirty_ms = self.status, self._dirty_ms  # set_status may change them meanwhile
         self._maybe_listed = True
         await self._writes.register(self._as_registered(), status, dirty_ms)
@@ -204,14 +207,23 @@ class Registrar:
         if stored is not None:
             self._dirty_ms = max(self._dirty_ms, stored.dirty_ms + 1)
             if stored.override is not Status.UNKNOWN:
-                await self._judge_override(stored)
+                self._judge_override(stored)
         self._past_known = True
 
-    async def _judge_override(self, stored: Stored) -> None:
+    async def _remove_leftover(self) -> None:
+        """What a server refuses here must not keep a healthy app unregistered: it is asked again next time."""
+        try:
+            await self._writes.remove_override(self.registration, self._dirty_ms)
+        except EurekaUnavailable as error:
+            _log.warning("override of a drain that was cut short not removed", reason=error.detail, **self._identity())
+            return
+        self._leftover_override = False
+        _log.info("removed the override of a drain that was cut short", **self._identity())
+
+    def _judge_override(self, stored: Stored) -> None:
         mark, value = _DRAIN_MARK
         if stored.metadata.get(mark) == value:
-            await self._writes.remove_override(self.registration, self._dirty_ms)
-            _log.info("removed the override of a drain that was cut short", **self._identity())
+            self._leftover_override = True
         else:
             override = stored.override.value
             _log.warning("an operator's override hides the app's true status", override=override, **self._identity())

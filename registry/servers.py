@@ -68,6 +68,8 @@ class Servers:
 
     def answered(self, server: Server) -> None:
         """It gave a usable answer: it is asked first until its session ends."""
+        if server not in list(self):
+            return  # replaced while it was asked
         self._quarantine.discard(server)
         self._failed_last.pop(server, None)
         if self._kept != server:
@@ -76,6 +78,8 @@ class Servers:
 
     def failed(self, server: Server) -> None:
         """It did not: others are asked before it."""
+        if server not in list(self):
+            return
         self._quarantine.add(server)
         self._failed_last[server] = next(self._failures)
         if self._kept == server:

@@ -95,7 +95,7 @@ class EurekaTransport:
         for server in self._servers.tries():
             try:
                 reply = await self._ask(server, method, path, content, accept)
-            except (aiohttp.ClientError, OSError, UnicodeError, _Refused) as error:
+            except (aiohttp.ClientError, OSError, ValueError, _Refused) as error:
                 self._servers.failed(server)
                 failures.append(f"{server.label}: {reason(error)}")
             else:
@@ -167,7 +167,7 @@ def _redirected(url: yarl.URL, response: aiohttp.ClientResponse) -> yarl.URL:
     """The base URL that a redirect leads to, when it leads to a registry (RedirectingEurekaHttpClient)."""
     refused = _Refused(f"HTTP {response.status} to somewhere that is no registry")
     location = response.headers.get("Location")
-    if not location:
+    if not location or not location.isprintable() or " " in location:
         raise refused
     try:
         target = url.join(yarl.URL(location, encoded=True))

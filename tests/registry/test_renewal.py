@@ -460,10 +460,11 @@ async def test_the_override_of_our_own_unfinished_drain_is_removed(registrar: Re
     eureka.stored_past = Stored(7, Status.OUT_OF_SERVICE, DRAIN_MARK)
     eureka.refuses = "remove override"
     await registrar.renew()
-    assert not registrar.registered
+    assert registrar.registered, "a server that refuses this does not keep the app out"
     eureka.refuses = ""
     await registrar.renew()
-    assert eureka.verbs == ["remove override", "remove override", "register"]
+    await registrar.renew()
+    assert eureka.verbs.count("remove override") == 2, "until it was accepted"
     assert "pranaDraining" not in eureka.metadata
 
 
