@@ -19,8 +19,6 @@ from prana.wire.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES
 _TARGET: Final = re.compile(rb"[!-~]+")
 # The rest of what RFC 3986 wants encoded, as in a raw JSON query, is common and reads the same everywhere.
 _REFUSED_IN_TARGET: Final = frozenset(b"\\#")
-# CGI-style gateways read an underscore as a dash, so these smuggle framing past us.
-_FRAMING_LOOKALIKES: Final = frozenset([b"content_length", b"transfer_encoding"])
 _REFUSED_METHODS: Final = frozenset([b"CONNECT", b"TRACE"])
 
 
@@ -273,6 +271,7 @@ _NOTED: Final[dict[bytes, Callable[[RequestReader, bytes], None]]] = {
     b"transfer-encoding": RequestReader._note_coding,
     b"via": RequestReader._note_via,
     b"x-prana-explain": RequestReader._note_explain,
+    # CGI-style gateways read an underscore as a dash, so these smuggle framing past us.
     b"content_length": RequestReader._note_content_length_lookalike,
     b"transfer_encoding": RequestReader._note_coding_lookalike,
 }
