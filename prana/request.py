@@ -51,6 +51,7 @@ class Request:
         "keep_alive",
         "looped",
         "malformed",
+        "max_forwards",
         "method",
         "metrics",
         "path",
@@ -75,6 +76,7 @@ class Request:
         self.keep_alive = False
         self.connection_tokens: frozenset[bytes] = frozenset()  # lower case, from the Connection header
         self.via_count = 0
+        self.max_forwards: int | None = None  # of OPTIONS only, as received
         self.caller_ip = ""  # "" over a Unix socket
         self.proxy_port = 0  # where the call came in; 0 over a Unix socket
         self.from_loopback = False  # loopback address or Unix socket

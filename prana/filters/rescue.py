@@ -7,11 +7,11 @@ import msgspec
 import structlog
 
 from prana.errors import CircuitOpen, ProxyError
+from prana.filters.options import ALLOWED_METHODS
 from prana.request import Handler, Headers, Request, Response
 from prana.wire.headers import phrase
 
 _log = structlog.get_logger()
-_ALLOWED_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 
 class Rescue:
@@ -42,7 +42,7 @@ def error_response(error: ProxyError, request: Request) -> Response:
     if error.retry_after_s is not None:
         headers.append((b"Retry-After", b"%d" % max(1, math.ceil(error.retry_after_s))))
     if error.status == 405:
-        headers.append((b"Allow", _ALLOWED_METHODS))
+        headers.append((b"Allow", ALLOWED_METHODS))
     response = Response(error.status, phrase(error.status), headers, msgspec.json.encode(problem))
     response.error = error
     return response

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from prana.errors import BadRequest, LoopDetected, ServiceNotFound
+from prana.filters.options import own_options
 from prana.request import Handler, Request, Response
 from prana.service import Service
 from prana.wire.limits import MAX_HOPS
@@ -30,11 +31,15 @@ class Route:
             raise request.malformed
         if request.looped or request.via_count > MAX_HOPS:
             raise LoopDetected("this request came from this sidecar: an instance is registered with its address")
+        if request.max_forwards == 0:
+            return own_options()  # RFC 9110 section 7.6.2: we are the final recipient
         name, path = split_target(request.target)
         service = await self._directory.find(name) if name else None
         if service is None and self._default_service:
             path = request.target
             service = await self._directory.find(self._default_service)
+        if service is None and request.target == b"*":
+            return own_options()
         if service is None:
             request.service = name
             raise ServiceNotFound(_not_found_detail(name))

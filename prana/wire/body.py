@@ -1,6 +1,7 @@
 """The bytes of one body on their way from a protocol (producer) to a task (consumer)."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 
@@ -27,6 +28,7 @@ class BodyStream:
         "_waiter",
         "ended",
         "error",
+        "trailers",
     )
 
     def __init__(
@@ -48,6 +50,9 @@ class BodyStream:
         self._retain_limit_bytes = 0
         self.ended = False
         self.error: BaseException | None = None
+        self.trailers: list[
+            tuple[bytes, bytes]
+        ] = []  # complete when the body has ended; not yet judged whether they may travel on
 
     # producer
 
@@ -93,6 +98,22 @@ class BodyStream:
         self._keep_for_replay(data)
         return data
 
+    @property
+    def awaits_continue(self) -> bool:
+        """True while the caller has sent nothing yet and may be waiting for 100 Continue."""
+        return self._on_demand is not None and not self._chunks and not self.ended
+
+    def continued(self) -> None:
+        """The caller has been told to go on."""
+        self._on_demand = None
+        self._wake()
+
+    async def offered(self, timeout_s: float) -> None:
+        """Wait until the caller sends unasked or has been told to go on, at most `timeout_s`."""
+        if self.awaits_continue and self.error is None:
+            with contextlib.suppress(TimeoutError):
+                await self._wait(timeout_s)
+
     async def read(self, timeout_s: float) -> bytes:
         """The next bytes; b"" at the end. Raises TimeoutError after `timeout_s` without any."""
         while True:
@@ -103,14 +124,17 @@ class BodyStream:
             if self._on_demand is not None:
                 self._on_demand()
                 self._on_demand = None
-            loop = asyncio.get_running_loop()
-            waiter = self._waiter = loop.create_future()
-            timer = loop.call_later(timeout_s, _expire, waiter)
-            try:
-                await waiter
-            finally:
-                timer.cancel()
-                self._waiter = None
+            await self._wait(timeout_s)
+
+    async def _wait(self, timeout_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        waiter = self._waiter = loop.create_future()
+        timer = loop.call_later(timeout_s, _expire, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
 
     def discard(self) -> None:
         """Nobody will read the rest; the producer, which others may share, goes on."""

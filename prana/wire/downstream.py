@@ -9,9 +9,10 @@ from typing import Protocol
 
 from prana.errors import BadRequest, ProxyError
 from prana.request import End, Handler, Headers, Request, Response
+from prana.wire.authority import is_own
 from prana.wire.body import BodyStream
 from prana.wire.gate import WriteGate
-from prana.wire.headers import interim_head, response_head
+from prana.wire.headers import interim_head, nominated, response_head
 from prana.wire.limits import (
     FEED_BYTES,
     HEAD_TIMEOUT_S,
@@ -20,6 +21,7 @@ from prana.wire.limits import (
     MAX_PIPELINED,
 )
 from prana.wire.reader import RequestReader
+from prana.wire.trailers import LAST_CHUNK, last_chunk
 from prana.wire.upstream import Link
 
 # A caller that has sent FIN may still be reading (half-close) or may be gone, and TCP shows no difference until
@@ -57,7 +59,12 @@ class DownstreamConnection(asyncio.Protocol):
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._reader = RequestReader(
-            self._new_request, self._enqueue, self._pause_reading, self._resume_reading, self._send_continue
+            self._new_request,
+            self._enqueue,
+            self._pause_reading,
+            self._resume_reading,
+            self._send_continue,
+            lambda authority: is_own(authority, self._link[1][0]),
         )
         self._transport: asyncio.Transport = None  # type: ignore[assignment] # set before anything else can run
         self._waiting: deque[Request] = deque()
@@ -182,7 +189,7 @@ class DownstreamConnection(asyncio.Protocol):
             if isinstance(response.body, bytes):
                 self._write(head if _bodiless(request, response) else head + response.body)
             else:
-                await self._stream(head, response.body, chunked, request.idle_timeout_s)
+                await self._stream(head, response, response.body, chunked, request.idle_timeout_s)
             # Also after the last byte: a caller that sends requests and reads no answers would fill our memory.
             await self._drained(request.idle_timeout_s)
             end = End.COMPLETE
@@ -202,17 +209,19 @@ class DownstreamConnection(asyncio.Protocol):
     def _keep_alive(self, request: Request) -> bool:
         return request.keep_alive and not self._edge.draining and not _unread(request)
 
-    async def _stream(self, head: bytes, body: BodyStream, chunked: bool, idle_timeout_s: float) -> None:
+    async def _stream(
+        self, head: bytes, response: Response, body: BodyStream, chunked: bool, idle_timeout_s: float
+    ) -> None:
         data = body.take()
         if body.whole:  # the usual case: one write for the whole answer
-            self._write(head + (_chunk(data) + b"0\r\n\r\n" if chunked else data))
+            self._write(head + (_chunk(data) + _last_chunk(response, body) if chunked else data))
             return
         self._write(head + (_chunk(data) if chunked else data))
         while data := await body.read(idle_timeout_s):
             self._write(_chunk(data) if chunked else data)
             await self._drained(idle_timeout_s)
         if chunked:
-            self._write(b"0\r\n\r\n")
+            self._write(_last_chunk(response, body))
 
     def _write(self, data: bytes) -> None:
         if self._transport.is_closing():  # uvloop raises then; `connection_lost` may be still to come
@@ -323,7 +332,8 @@ def _framing(request: Request, response: Response, keep_alive: bool) -> tuple[by
     if length is not None and response.status != 204:
         lines = b"\r\nContent-Length: %d" % length
     elif not bodiless and request.http10:
-        keep_alive = False  # delimited by the close
+        keep_alive = False  # delimited by the close, so without a trailer section
+        response.headers = [line for line in response.headers if line[0].lower() != b"trailer"]
     elif not bodiless:
         lines, chunked = b"\r\nTransfer-Encoding: chunked", True
     if not keep_alive:
@@ -333,3 +343,7 @@ def _framing(request: Request, response: Response, keep_alive: bool) -> tuple[by
 
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def _last_chunk(response: Response, body: BodyStream) -> bytes:
+    return last_chunk(body.trailers, nominated(response.headers)) if body.trailers else LAST_CHUNK

@@ -11,6 +11,10 @@ MAX_HEADERS: Final = 100
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_INTERIM_RESPONSES: Final = 16  # 1xx before the final head
 
+# Framing that each chunk may bring for nothing; beyond it and twice the data, MAX_HEAD_BYTES in all. One byte per chunk
+# is legal and costs five.
+CHUNK_OVERHEAD_BYTES: Final = 16
+
 BODY_HIGH_WATER_BYTES: Final = 64 * 1024  # buffered per direction before the producer is paused
 FEED_BYTES: Final = 64 * 1024  # parsed at once: bounds the read-ahead of a pipelining caller
 MAX_PIPELINED: Final = 16  # parsed requests waiting on one connection before no more of its bytes are parsed
@@ -18,6 +22,8 @@ MAX_PIPELINED: Final = 16  # parsed requests waiting on one connection before no
 DEFAULT_IDLE_TIMEOUT_S: Final = 60.0  # between body bytes, until the service of a request is known
 HEAD_TIMEOUT_S: Final = 10.0  # for the whole head, so a byte a second does not keep a slot
 KEEP_ALIVE_TIMEOUT_S: Final = 60.0
+# How long a body waits for the instance's 100 Continue; curl's own patience. Many servers never send one.
+CONTINUE_TIMEOUT_S: Final = 1.0
 LINGER_TIMEOUT_S: Final = 2.0  # after an early answer: time for the caller to read it
 SWEEP_INTERVAL_S: Final = 1.0  # one timer for all connections; times above are kept to this grain
 

@@ -14,12 +14,13 @@ from prana.errors import BadRequest, ProxyError
 from prana.request import Headers, Request
 from prana.wire.body import BodyStream
 from prana.wire.headers import connection_tokens, valid_host
-from prana.wire.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES
+from prana.wire.limits import CHUNK_OVERHEAD_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES
 
 _TARGET: Final = re.compile(rb"[!-~]+")
 # The rest of what RFC 3986 wants encoded, as in a raw JSON query, is common and reads the same everywhere.
 _REFUSED_IN_TARGET: Final = frozenset(b"\\#")
 _REFUSED_METHODS: Final = frozenset([b"CONNECT", b"TRACE"])
+_MAX_HOPS_DIGITS: Final = 9
 
 
 class RequestReader:
@@ -37,13 +38,16 @@ class RequestReader:
         pause: Callable[[], None],
         resume: Callable[[], None],
         send_continue: Callable[[], None],
+        is_own: Callable[[bytes], bool],
     ) -> None:
+        """`is_own` tells whether an authority is one of ours."""
         self._new_request = new_request
         self._on_request = on_request
         self._pause = pause
         self._resume = resume
         self._send_continue = send_continue
-        self._parser = httptools.HttpRequestParser(self)
+        self._is_own = is_own
+        self._parser = self._new_parser()
         self._request: Request | None = None  # its head is complete, its message is not
         self._reframing = False
         self._quiet_bytes = 0  # fed since the parser last produced something: bounds what it hides from us
@@ -70,7 +74,11 @@ class RequestReader:
                     self.refuse(_explained(error))
                 return
             if self._quiet_bytes > MAX_HEAD_BYTES:
-                self.refuse(BadRequest(f"a head or trailer larger than {MAX_HEAD_BYTES} bytes", status=431))
+                self.refuse(
+                    BadRequest(f"a head, trailer or chunk extensions of over {MAX_HEAD_BYTES} bytes", status=431)
+                )
+            elif self._quiet_bytes < 0:
+                self._quiet_bytes = 0
             data = rest
 
     def refuse(self, error: BadRequest) -> None:
@@ -100,10 +108,15 @@ class RequestReader:
             if request.content_length is None
             else b"Content-Length: %d" % request.content_length
         )
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = self._new_parser()
         self._reframing = True
         self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
         self._reframing = False
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_version=True)  # versions are ours to judge: RFC 9110 section 2.5
+        return parser
 
     # httptools callbacks
 
@@ -119,6 +132,7 @@ class RequestReader:
         self._lookalike = b""
         self._via_count = 0
         self._explain = False
+        self._max_forwards: bytes | None = None
 
     def on_message_begin(self) -> None:
         if self.finished:
@@ -134,18 +148,27 @@ class RequestReader:
                 raise BadRequest(f"a request target longer than {MAX_LINE_BYTES} bytes", status=414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._reframing or self._request is not None:
-            return  # a trailer: dropped, as RFC 9112 section 7.1.2 allows
+        if self._request is not None:
+            if not self._reframing:
+                self._add_trailer(self._request, name, value)
+            return
         size_bytes = len(name) + len(value)
         self._head_bytes += size_bytes
         if size_bytes > MAX_LINE_BYTES or self._head_bytes > MAX_HEAD_BYTES or len(self._headers) >= MAX_HEADERS:
-            raise BadRequest(
-                f"more than {MAX_HEADERS} header lines, {MAX_LINE_BYTES} bytes in one or {MAX_HEAD_BYTES} in all",
-                status=431,
-            )
+            raise _too_large()
         self._headers.append((name, value))
         if (note := _NOTED.get(name.lower())) is not None:
             note(self, value)
+
+    def _add_trailer(self, request: Request, name: bytes, value: bytes) -> None:
+        """Within the same limits as the head, whose bytes count too."""
+        assert request.body is not None  # noqa: S101 - only chunked bodies have trailers
+        trailers = request.body.trailers
+        size_bytes = len(name) + len(value)
+        self._head_bytes += size_bytes
+        if size_bytes > MAX_LINE_BYTES or self._head_bytes > MAX_HEAD_BYTES or len(trailers) >= MAX_HEADERS:
+            raise _too_large()
+        trailers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._quiet_bytes = 0
@@ -154,7 +177,8 @@ class RequestReader:
         self.in_head = False
         method = self._parser.get_method()
         request = self._new_request(method, self._target, self._headers)
-        request.http10 = self._parser.get_http_version() == "1.0"
+        version = self._parser.get_http_version()
+        request.http10 = version == "1.0"
         # RFC 9112 section 9.3: a proxy must not keep connections of HTTP/1.0 callers, whatever they ask for.
         request.keep_alive = self._parser.should_keep_alive() and not request.http10
         request.via_count = self._via_count
@@ -162,6 +186,8 @@ class RequestReader:
         if self._hosts:
             request.host = self._hosts[0]
         try:
+            if version != "1.1":
+                _check_version(version)
             self._check(request)
         except BadRequest as error:
             request.malformed = error
@@ -174,7 +200,8 @@ class RequestReader:
         self._on_request(request)
 
     def on_body(self, data: bytes) -> None:
-        self._quiet_bytes = 0
+        # Go's rule (net/http/internal/chunked.go): twice the data and a bit for each chunk may be framing.
+        self._quiet_bytes -= CHUNK_OVERHEAD_BYTES + 3 * len(data)
         if self._request is not None and self._request.body is not None:
             self._request.body.feed(data)
 
@@ -194,8 +221,6 @@ class RequestReader:
     def _check(self, request: Request) -> None:
         if request.method in _REFUSED_METHODS:
             raise BadRequest(f"{request.method.decode()} is not served", status=405)
-        if not request.http10 and self._parser.get_http_version() != "1.1":
-            raise BadRequest("only HTTP/1.0 and HTTP/1.1 are served", status=505)
         if self._lookalike:
             raise BadRequest(f"header {self._lookalike.decode()} looks like a framing header")
         self._check_framing(request)
@@ -208,13 +233,18 @@ class RequestReader:
             raise BadRequest("the only expectation served is 100-continue", status=417)
         if self._connection:
             request.connection_tokens = connection_tokens(b",".join(self._connection))
+        if self._max_forwards is not None and request.method == b"OPTIONS":
+            request.max_forwards = _hops(self._max_forwards)
 
     def _check_framing(self, request: Request) -> None:
         if self._coding is None:
             return
         if request.http10:
             raise BadRequest("Transfer-Encoding in an HTTP/1.0 request")  # RFC 9112 section 6.1: faulty framing
-        if self._coding.lower() != b"chunked":
+        *others, last = (coding.strip(b" \t") for coding in self._coding.lower().split(b","))
+        if last != b"chunked":
+            raise BadRequest("chunked must be the final transfer coding")  # RFC 9112 section 6.3
+        if others:
             raise BadRequest("the only transfer coding served is chunked", status=501)
 
     def _check_target(self, request: Request) -> None:
@@ -231,9 +261,14 @@ class RequestReader:
         end = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
         if not valid_host(rest[:end]):
             raise BadRequest("the request target has no valid host")
+        if not self._is_own(rest[:end]):
+            raise BadRequest("the request target names another host, and this is no forward proxy")
         request.host = rest[:end]  # RFC 9112 section 3.2.2: it overrides the Host header
         path = rest[end:]
-        request.target = path if path[:1] == b"/" else b"/" + path
+        if not path and request.method == b"OPTIONS":
+            request.target = b"*"  # RFC 9112 section 3.2.4
+        else:
+            request.target = path if path[:1] == b"/" else b"/" + path
 
     def _note_host(self, value: bytes) -> None:
         self._hosts.append(value)
@@ -242,7 +277,7 @@ class RequestReader:
         self._connection.append(value)
 
     def _note_expect(self, value: bytes) -> None:
-        self._expect = value
+        self._expect = value if self._expect is None else self._expect + b"," + value
 
     def _note_content_length(self, value: bytes) -> None:
         self._content_length = int(value)  # llhttp lets only one, of digits that fit 64 bits, pass
@@ -255,6 +290,9 @@ class RequestReader:
 
     def _note_explain(self, value: bytes) -> None:
         self._explain = value == b"1"
+
+    def _note_max_forwards(self, value: bytes) -> None:
+        self._max_forwards = value if self._max_forwards is None else self._max_forwards + b"," + value
 
     def _note_content_length_lookalike(self, value: bytes) -> None:
         self._lookalike = b"Content_Length"
@@ -270,11 +308,32 @@ _NOTED: Final[dict[bytes, Callable[[RequestReader, bytes], None]]] = {
     b"content-length": RequestReader._note_content_length,
     b"transfer-encoding": RequestReader._note_coding,
     b"via": RequestReader._note_via,
+    b"max-forwards": RequestReader._note_max_forwards,
     b"x-prana-explain": RequestReader._note_explain,
     # CGI-style gateways read an underscore as a dash, so these smuggle framing past us.
     b"content_length": RequestReader._note_content_length_lookalike,
     b"transfer_encoding": RequestReader._note_coding_lookalike,
 }
+
+
+def _too_large() -> BadRequest:
+    limits = f"{MAX_HEADERS} header lines, {MAX_LINE_BYTES} bytes in one or {MAX_HEAD_BYTES} in all"
+    return BadRequest(f"more than {limits}", status=431)
+
+
+def _check_version(version: str) -> None:
+    """A higher minor version is served as 1.1 (RFC 9110 section 2.5)."""
+    if version == "0.9":  # llhttp's word for a request line without a version
+        raise BadRequest("the request line has no HTTP version that is served")
+    if not version.startswith("1."):
+        raise BadRequest("only HTTP/1.0 and HTTP/1.1 are served", status=505)
+
+
+def _hops(max_forwards: bytes) -> int:
+    """RFC 9110 section 7.6.2; a number of sane length."""
+    if not max_forwards.isdigit() or len(max_forwards) > _MAX_HOPS_DIGITS:
+        raise BadRequest("Max-Forwards is not a number")
+    return int(max_forwards)
 
 
 def _explained(error: httptools.HttpParserError) -> BadRequest:

@@ -13,7 +13,15 @@ from prana.request import End, Headers, Request, Response
 from prana.wire.body import BodyStream
 from prana.wire.gate import WriteGate
 from prana.wire.headers import header
-from prana.wire.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES
+from prana.wire.limits import (
+    CHUNK_OVERHEAD_BYTES,
+    CONTINUE_TIMEOUT_S,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_INTERIM_RESPONSES,
+    MAX_LINE_BYTES,
+)
+from prana.wire.trailers import last_chunk
 
 Endpoint = tuple[str, int]
 Link = tuple[Endpoint, Endpoint]  # who connected, to whom; both, for a local port serves several connections
@@ -37,7 +45,7 @@ class UpstreamConnection(asyncio.Protocol):
     ) -> None:
         self._on_done = on_done
         self._on_lost = on_lost
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = _new_parser(self)
         self._transport: asyncio.Transport = None  # type: ignore[assignment] # set before anything else can run
         self._gate = WriteGate()
         self._head: asyncio.Future[Response] | None = None
@@ -74,11 +82,11 @@ class UpstreamConnection(asyncio.Protocol):
                 self._transport.write(head)
                 self._sent()
             elif body.whole:
-                self._transport.write(head + _whole_body(body, request.content_length))
+                self._transport.write(head + _whole_body(request, body))
                 self._sent()
             else:
                 self._transport.write(head)
-                self._pump = asyncio.create_task(self._upload(body, request.content_length, request.idle_timeout_s))
+                self._pump = asyncio.create_task(self._upload(request, body))
                 self._pump.add_done_callback(self._uploaded)
             response = await self._head
         except BaseException:
@@ -108,8 +116,12 @@ class UpstreamConnection(asyncio.Protocol):
     def _expire(self) -> None:
         self._fail(ResponseTimeout(f"no response within {self._timeout_s:.3g} s", sent=True))
 
-    async def _upload(self, body: BodyStream, content_length: int | None, idle_timeout_s: float) -> None:
-        write = self._transport.write
+    async def _upload(self, request: Request, body: BodyStream) -> None:
+        write, content_length, idle_timeout_s = self._transport.write, request.content_length, request.idle_timeout_s
+        if body.awaits_continue:
+            await body.offered(CONTINUE_TIMEOUT_S)
+            if self._head is None or self._head.done():
+                return  # a final answer instead of 100: nobody wants this body (RFC 9110 section 10.1.1)
         while True:
             try:
                 data = await body.read(idle_timeout_s)
@@ -125,7 +137,7 @@ class UpstreamConnection(asyncio.Protocol):
             except TimeoutError:
                 raise ResponseTimeout("the instance stopped reading the request", sent=True) from None
         if content_length is None:
-            write(b"0\r\n\r\n")
+            write(last_chunk(body.trailers, request.connection_tokens))
         self._sent()
 
     def _uploaded(self, pump: "asyncio.Task[None]") -> None:
@@ -195,7 +207,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(cause if isinstance(cause, ProxyError) else UpstreamProtocolError(str(error), sent=True))
             return
         if self._quiet_bytes > MAX_HEAD_BYTES:
-            self._fail(_head_too_large())
+            self._fail(_too_large())
+        elif self._quiet_bytes < 0:
+            self._quiet_bytes = 0
 
     def eof_received(self) -> None:
         self._ended(None)
@@ -241,14 +255,14 @@ class UpstreamConnection(asyncio.Protocol):
             self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._body is not None or self._complete:
-            return  # a trailer: dropped, as RFC 9112 section 7.1.2 allows; or bytes nobody asked for
-        if len(self._headers) >= MAX_HEADERS:
-            raise UpstreamProtocolError(f"more than {MAX_HEADERS} response headers", sent=True)
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            raise _head_too_large()
-        self._headers.append((name, value))
+        if self._complete:
+            return  # bytes nobody asked for
+        headers = self._headers if self._body is None else self._body.trailers
+        size_bytes = len(name) + len(value)
+        self._head_bytes += size_bytes
+        if size_bytes > MAX_LINE_BYTES or self._head_bytes > MAX_HEAD_BYTES or len(headers) >= MAX_HEADERS:
+            raise _too_large()
+        headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._complete or self._head is None or self._head.done():
@@ -256,7 +270,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._quiet_bytes = 0
         status = self._parser.get_status_code()
-        if status < 100 or _REASON.fullmatch(self._reason) is None:
+        version = self._parser.get_http_version()
+        if status < 100 or (version != "1.1" and version[:2] != "1.") or _REASON.fullmatch(self._reason) is None:
             raise UpstreamProtocolError("not a valid status line", sent=True)
         if status < 200:
             self._interim(status)
@@ -264,6 +279,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._stop_timer()
         assert self._request is not None  # noqa: S101 - an exchange is on
         response = self._response(status, bodiless=self._request.method == b"HEAD" or status in _BODILESS)
+        if not self._request_sent and status >= 300 and not self._parser.should_keep_alive() and self._pump is not None:
+            self._pump.cancel()  # it refuses the rest of the body (RFC 9112 section 9.5)
         self._head.set_result(response)
 
     def _interim(self, status: int) -> None:
@@ -271,22 +288,28 @@ class UpstreamConnection(asyncio.Protocol):
         if status == 101 or self._interims > MAX_INTERIM_RESPONSES:
             raise UpstreamProtocolError(f"unexpected {status} response", sent=True)
         request = self._request
-        # 100 is ours to send: we answer Expect ourselves when the instance is ready for the body.
-        if status != 100 and request is not None and request.send_interim is not None:
-            request.send_interim(status, self._reason, self._headers)
+        if request is None or request.send_interim is None:
+            return
+        if status == 100:
+            if request.body is None or not request.body.awaits_continue:
+                return  # not asked for, or no longer
+            request.body.continued()
+        request.send_interim(status, self._reason, self._headers)
 
     def _response(self, status: int, bodiless: bool) -> Response:
         length = header(self._headers, b"content-length")
         codings = [value.strip().lower() for name, value in self._headers if name.lower() == b"transfer-encoding"]
         if codings not in ([], [b"chunked"]):
             raise UpstreamProtocolError("unsupported transfer coding", sent=True)
+        if codings and self._parser.get_http_version() == "1.0":
+            raise UpstreamProtocolError("Transfer-Encoding in an HTTP/1.0 response", sent=True)
         response = Response(status, self._reason, self._headers, b"")
         response.content_length = int(length) if length is not None else None
         if bodiless:
             self._complete = True
             self._keep_alive = self._parser.should_keep_alive()
             # llhttp would wait for the body that a HEAD response only describes.
-            self._parser = httptools.HttpResponseParser(self)
+            self._parser = _new_parser(self)
         else:
             self._until_close = length is None and not codings
             transport: Any = self._transport
@@ -297,7 +320,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._body is None or self._complete:
             self._tainted = True  # a body after HEAD, 204 or 304, or of a second response
         else:
-            self._quiet_bytes = 0
+            self._quiet_bytes -= CHUNK_OVERHEAD_BYTES + 3 * len(data)
             self._body.feed(data)
 
     def on_message_complete(self) -> None:
@@ -311,12 +334,20 @@ class UpstreamConnection(asyncio.Protocol):
         self._body.end()
 
 
-def _head_too_large() -> UpstreamProtocolError:
-    return UpstreamProtocolError(f"a response head or trailer larger than {MAX_HEAD_BYTES} bytes", sent=True)
+def _new_parser(connection: UpstreamConnection) -> httptools.HttpResponseParser:
+    parser = httptools.HttpResponseParser(connection)
+    parser.set_dangerous_leniencies(lenient_version=True)  # ours to judge: RFC 9110 section 2.5
+    return parser
 
 
-def _whole_body(body: BodyStream, content_length: int | None) -> bytes:
+def _too_large() -> UpstreamProtocolError:
+    limits = f"{MAX_HEADERS} header lines, {MAX_LINE_BYTES} bytes in one or {MAX_HEAD_BYTES} in all"
+    return UpstreamProtocolError(f"a response with more than {limits}", sent=True)
+
+
+def _whole_body(request: Request, body: BodyStream) -> bytes:
     data = body.take()
-    if content_length is not None:
+    if request.content_length is not None:
         return data
-    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
+    end = last_chunk(body.trailers, request.connection_tokens)
+    return b"%x\r\n%b\r\n%b" % (len(data), data, end) if data else end

@@ -54,6 +54,8 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.received = b""  # every byte read so far
+        self.trailers: Headers = []  # of the latest chunked body
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -73,11 +75,15 @@ class Wire:
 
     async def _exactly(self, count: int) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
-            return await self.reader.readexactly(count)
+            data = await self.reader.readexactly(count)
+        self.received += data
+        return data
 
     async def _until(self, end: bytes) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
-            return await self.reader.readuntil(end)
+            data = await self.reader.readuntil(end)
+        self.received += data
+        return data
 
     async def rest(self) -> bytes:
         """Everything until the end; raises ConnectionResetError when that is a reset."""
@@ -111,7 +117,10 @@ class Wire:
         while size := int(await self._until(b"\r\n"), 16):
             body += await self._exactly(size)
             assert await self._exactly(2) == b"\r\n"
-        assert await self._until(b"\r\n") == b"\r\n", "no trailers are forwarded"
+        self.trailers = []
+        while (line := await self._until(b"\r\n")) != b"\r\n":
+            name, _, value = line.removesuffix(b"\r\n").partition(b": ")
+            self.trailers.append((name, value))
         return body
 
 
@@ -121,6 +130,7 @@ class Recorded:
 
     head: bytes
     body: bytes = b""
+    trailers: Headers = field(default_factory=list)
     line: bytes = b""
     headers: Headers = field(default_factory=list)
 
@@ -147,6 +157,7 @@ class Peer(Wire):
     async def request(self) -> Recorded:
         recorded = await self.head()
         recorded.body = await self._body(recorded.headers)
+        recorded.trailers = self.trailers
         return recorded
 
 
@@ -222,6 +233,7 @@ class Answer:
 
     head: bytes
     body: bytes = b""
+    trailers: Headers = field(default_factory=list)
     interims: list[bytes] = field(default_factory=list)
     line: bytes = b""
     headers: Headers = field(default_factory=list)
@@ -274,6 +286,7 @@ class Caller(Wire):
         if answer.values(b"Transfer-Encoding") or answer.values(b"Content-Length"):
             if not bodiless and answer.status not in (204, 304):
                 answer.body = await self._body(answer.headers)
+                answer.trailers = self.trailers
         elif not bodiless and answer.status not in (204, 304):
             answer.body = await self.rest()
         return answer

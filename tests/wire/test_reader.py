@@ -18,7 +18,14 @@ class Read:
         self.requests: list[Request] = []
         self.pauses = 0
         self.continues = 0
-        self.reader = RequestReader(self._new, self.requests.append, self._pause, self._resume, self._continue)
+        self.reader = RequestReader(
+            self._new,
+            self.requests.append,
+            self._pause,
+            self._resume,
+            self._continue,
+            lambda authority: authority == b"own:9",
+        )
 
     def _new(self, method: bytes, target: bytes, headers: Headers) -> Request:
         request = Request(method, target, headers, 0.0)
@@ -59,7 +66,9 @@ class Read:
                 request.via_count,
                 request.explain,
                 request.malformed and (request.malformed.status, request.malformed.detail),
-                request.body and (request.body.whole, request.body.error is None, taken(request)),
+                request.max_forwards,
+                request.body
+                and (request.body.whole, request.body.error is None, taken(request), request.body.trailers),
             )
             for request in self.requests
         ]
@@ -79,7 +88,7 @@ UPGRADE_CHUNKED = CHUNKED.replace(b"Host: h", b"Host: h\r\nConnection: Upgrade\r
 UPGRADE_BODILESS = b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 OLD = b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
 VIA = b"GET /a HTTP/1.1\r\nHost: h\r\nVia: 1.1 prana, 1.0 x\r\nVia: 1.1 prana\r\nX-Prana-Explain: 1\r\n\r\n"
-ABSOLUTE = b"GET http://other:9?q HTTP/1.1\r\nHost: h\r\n\r\n"
+ABSOLUTE = b"GET http://own:9?q HTTP/1.1\r\nHost: h\r\n\r\n"
 CLOSING = b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: x-a, Close\r\n\r\n"
 MALFORMED = [
     b"GET /a HTTP/1.1\r\n\r\n",
@@ -139,7 +148,7 @@ def test_an_upgrade_offer_does_not_hide_the_body_or_what_follows() -> None:
 
 def test_the_authority_of_an_absolute_target_overrides_the_host() -> None:
     request = Read().feed(ABSOLUTE).one
-    assert (request.host, request.target) == (b"other:9", b"/?q")
+    assert (request.host, request.target) == (b"own:9", b"/?q")
 
 
 def test_nothing_is_read_after_close() -> None:

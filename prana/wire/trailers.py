@@ -1,0 +1,54 @@
+"""The trailer section of a chunked message: which of its fields travel on, and how a chunked body ends."""
+
+from typing import Final
+
+from prana.request import Headers
+from prana.wire.headers import listed
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+
+# RFC 9110 section 6.5.1: fields that frame, route, authenticate, modify a request, control a response or describe
+# its content must be known before the content; in a trailer they would be read by some and overlooked by others.
+_FORBIDDEN: Final = frozenset(
+    [
+        # framing and hop-by-hop
+        b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"te", b"trailer",
+        b"transfer-encoding", b"upgrade",
+        # routing
+        b"forwarded", b"host", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port",
+        b"x-forwarded-proto", b"x-request-id",
+        # request modifiers
+        b"cache-control", b"expect", b"max-forwards", b"pragma", b"range", b"if-match", b"if-modified-since",
+        b"if-none-match", b"if-range", b"if-unmodified-since",
+        # authentication
+        b"authorization", b"cookie", b"proxy-authenticate", b"proxy-authorization", b"set-cookie",
+        b"www-authenticate",
+        # response control
+        b"age", b"date", b"expires", b"location", b"retry-after", b"vary",
+        # content
+        b"content-encoding", b"content-range", b"content-type",
+    ]
+)  # fmt: skip
+_OURS: Final = b"x-prana-"
+
+
+def last_chunk(trailers: Headers, nominated: frozenset[bytes]) -> bytes:
+    """The end of a chunked body, with those trailer fields that may travel on.
+
+    `nominated` holds the lower-case names in the Connection header of the message; a Connection field among the
+    trailers, forbidden itself, nominates too (RFC 9110 section 7.6.1).
+    """
+    if not trailers:
+        return LAST_CHUNK
+    dropped = _FORBIDDEN | nominated
+    for name, value in trailers:
+        if name.lower() == b"connection":
+            dropped |= listed(value)
+    lines = [b"0\r\n"]
+    for name, value in trailers:
+        # CGI-style readers take an underscore for a dash.
+        lower = name.lower().replace(b"_", b"-")
+        if lower not in dropped and not lower.startswith(_OURS):
+            lines += (name, b": ", value, b"\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
