@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
+BENCH_TOOLS := wrk nginx haproxy
 
-.PHONY: run test test-slow lint clean
+.PHONY: run test test-slow bench lint clean
 .DELETE_ON_ERROR:
 
 $(READY): pyproject.toml
@@ -30,5 +33,16 @@ test: lint
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
+# Peers of the comparison. What cannot be installed is left out, and the report says so.
+$(BENCH_READY): tests/bench/requirements.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r $< && touch $@ || true
+
+bench: $(READY) $(BENCH_READY)
+	@missing=; for tool in $(BENCH_TOOLS); do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	  if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing || true; fi
+	@$(BIN)/python -m tests.bench --tools $(BENCH_VENV) $(ARGS)
+
 clean:
-	rm -rf $(VENV) .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/eureka/*/target tests/interop/java/target tests/interop/java/*/target
+	rm -rf $(VENV) $(BENCH_VENV) build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/eureka/*/target tests/interop/java/target tests/interop/java/*/target

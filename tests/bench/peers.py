@@ -1,0 +1,69 @@
+"""The proxies that are compared. Each has one worker, two nodes per service and three services."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench import templates
+from tests.bench.process import Server, free_ports
+
+DIRECT = "direct"  # no proxy at all; a name among those of the peers
+PRANA = "prana"
+
+
+@dataclass(frozen=True)
+class Peer:
+    name: str
+    program: str
+    templates: tuple[str, ...]
+    arguments: tuple[str, ...]  # may hold <<dir>>, where the rendered templates are
+    version_arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self, program: str, directory: Path, nodes: tuple[int, int]) -> tuple[Server, int]:
+        """The running program and its port. It need not answer yet."""
+        (port,) = free_ports(1)
+        values = {"dir": directory, "port": port, "node_1": nodes[0], "node_2": nodes[1]}
+        for template in self.templates:
+            templates.write(template, directory, values)
+        command = [program, *(templates.render(argument, values) for argument in self.arguments)]
+        return Server(command, directory / f"{self.name}.log", self.environment), port
+
+
+_RUN_PRANA = ("run", "-c", "<<dir>>/prana.toml")
+
+NGINX = Peer("nginx", "nginx", ("nginx.conf",), ("-e", "stderr", "-p", "<<dir>>", "-c", "<<dir>>/nginx.conf"), ("-v",))
+HAPROXY = Peer("haproxy", "haproxy", ("haproxy.cfg",), ("-db", "-f", "<<dir>>/haproxy.cfg"), ("-v",))
+ENVOY = Peer(
+    "envoy",
+    "envoy",
+    ("envoy.yaml",),
+    # A base id of its own, for one that another Envoy on this machine uses keeps it from starting.
+    ("-c", "<<dir>>/envoy.yaml", "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error"),
+    ("--version",),
+)
+TRAEFIK = Peer(
+    "traefik",
+    "traefik",
+    ("traefik.yaml", "traefik-services.yaml"),
+    ("--configFile=<<dir>>/traefik.yaml",),
+    ("version",),
+    {"GOMAXPROCS": "1"},
+)
+PRANA_FULL = Peer(PRANA, "prana", ("prana.toml",), _RUN_PRANA, ("version",))
+PRANA_BARE = Peer(
+    "prana-bare",
+    "prana",
+    ("prana.toml",),
+    (
+        *_RUN_PRANA,
+        *("--set", "defaults.breaker.enabled=false"),
+        *("--set", "defaults.eject.max_ejected_percent=0"),
+        *("--set", "defaults.retry.max_retries=0"),
+        *("--set", "defaults.retry.replay_bytes=0B"),
+        *("--set", "defaults.balancer.rule=RoundRobinRule"),
+    ),
+    ("version",),
+)
+
+PEERS = (NGINX, HAPROXY, ENVOY, TRAEFIK, PRANA_FULL, PRANA_BARE)
