@@ -7,7 +7,9 @@ BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH_TOOLS := wrk nginx haproxy
 
-.PHONY: run test test-slow bench lint clean
+.PHONY: run test test-slow bench fuzz lint clean
+
+.PHONY: run test test-slow bench fuzz lint clean
 .DELETE_ON_ERROR:
 
 $(READY): pyproject.toml
@@ -43,6 +45,14 @@ bench: $(READY) $(BENCH_READY)
 	  if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing || true; fi
 	@$(BIN)/python -m tests.bench --tools $(BENCH_VENV) $(ARGS)
+
+$(VENV)/.fuzz: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,fuzz]'
+	@touch $@
+
+# Seconds for each target: make fuzz ARGS=600
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz.fuzz $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/eureka/*/target tests/interop/java/target tests/interop/java/*/target

@@ -15,5 +15,7 @@ def is_own(host_and_port: bytes, local_ip: str) -> bool:
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:
-        return host.rstrip(".") in ("localhost", socket.gethostname().lower(), socket.getfqdn().lower())
+        # Our own name with any domain: which one is ours the DNS would have to say, and this must not wait for it.
+        own, _, _ = socket.gethostname().lower().partition(".")
+        return host.rstrip(".") == "localhost" or host.partition(".")[0] == own
     return ip.is_loopback or host == local_ip.removeprefix("::ffff:")

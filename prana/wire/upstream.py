@@ -202,10 +202,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._quiet_bytes += len(data)
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(UpstreamProtocolError("a second response, which switches protocols", sent=True))
+            return
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._fail(cause if isinstance(cause, ProxyError) else UpstreamProtocolError(str(error), sent=True))
             return
+        if self._complete and self._body is None and _exceeds_head(data):
+            self._tainted = True  # the parser that read the head has taken it for the body of HEAD, 204 or 304
         if self._quiet_bytes > MAX_HEAD_BYTES:
             self._fail(_too_large())
         elif self._quiet_bytes < 0:
@@ -343,6 +348,14 @@ def _new_parser(connection: UpstreamConnection) -> httptools.HttpResponseParser:
 def _too_large() -> UpstreamProtocolError:
     limits = f"{MAX_HEADERS} header lines, {MAX_LINE_BYTES} bytes in one or {MAX_HEAD_BYTES} in all"
     return UpstreamProtocolError(f"a response with more than {limits}", sent=True)
+
+
+def _exceeds_head(data: bytes) -> bool:
+    """Whether anything follows the last head in `data`, whose end is in it."""
+    if not b"\r\n\r\n".endswith(data[-4:]):
+        return True
+    _, earlier, last = data[:-4].rpartition(b"\r\n\r\n")
+    return bool(earlier) and not last.startswith(b"HTTP/")
 
 
 def _whole_body(request: Request, body: BodyStream) -> bytes:
