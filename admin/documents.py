@@ -47,6 +47,10 @@ def service_document(service: ServiceView) -> dict[str, object]:
             "in_flight": metrics.in_flight,
             "events": {event.name.lower(): metrics.events[event] for event in Event},
             "fallbacks": dict(metrics.fallbacks_by_kind),
+            "tunnels": metrics.tunnels,
+            "tunnels_total": metrics.tunnels_total,
+            "tunnel_received_bytes_total": metrics.tunnel_received_bytes,
+            "tunnel_sent_bytes_total": metrics.tunnel_sent_bytes,
             "latency_ms": {
                 f"{percentile:g}": value for percentile, value in metrics.total_latency.summary.percentiles_ms.items()
             },
@@ -161,6 +165,8 @@ def _proxy(proxy: ProxyView, metrics: ProxyMetrics) -> dict[str, object]:
         "latency_p90": percentiles_ms[90.0],
         "latency_p99": percentiles_ms[99.0],
         "in_flight": proxy.in_flight,
+        "tunnels": metrics.tunnels,
+        "tunnels_total": metrics.tunnels_total,
         "connections": proxy.connections,
         "connections_total": metrics.connections_total,
         "draining": proxy.draining,

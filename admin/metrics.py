@@ -86,6 +86,10 @@ class ServiceMetrics:
         "retries",
         "retries_refused",
         "total_latency",
+        "tunnel_received_bytes",
+        "tunnel_sent_bytes",
+        "tunnels",
+        "tunnels_total",
     )
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
@@ -99,6 +103,10 @@ class ServiceMetrics:
         self.retries = 0
         self.retries_refused = 0
         self.ejections = 0
+        self.tunnels = 0  # open now; each is also a request in flight
+        self.tunnels_total = 0
+        self.tunnel_received_bytes = 0  # from callers, of tunnels that are over
+        self.tunnel_sent_bytes = 0  # to callers
         self.fallbacks_by_kind: Counter[str] = Counter()
         self.duration = DurationBuckets()
         self.execute_latency = RollingLatency()
@@ -113,7 +121,8 @@ class ServiceMetrics:
     ) -> None:
         """Count a request whose last byte is out, or that was given up.
 
-        `status` is what the caller got, 0 for nothing. `latency_s` is the caller's whole wait. `executed` is False
+        `status` is what the caller got, 0 for nothing. `latency_s` is the caller's whole wait, that for a WebSocket
+        until it stood. `executed` is False
         when the command never ran (breaker open, bulkhead full, refused): its latency then says nothing about the
         service and stays out of the percentiles, as in Hystrix.
         """
@@ -126,6 +135,16 @@ class ServiceMetrics:
         self.duration.observe(latency_s)
         if executed:
             self.total_latency.record(latency_s)
+
+    def tunnel_opened(self) -> None:
+        """A WebSocket stands. Every one opened needs exactly one `tunnel_closed`."""
+        self.tunnels += 1
+        self.tunnels_total += 1
+
+    def tunnel_closed(self, received_bytes: int, sent_bytes: int) -> None:
+        self.tunnels -= 1
+        self.tunnel_received_bytes += received_bytes
+        self.tunnel_sent_bytes += sent_bytes
 
     def executed(self, latency_s: float) -> None:
         """Count a command that ran: seconds from admission to response headers, or to the failure."""
@@ -229,6 +248,15 @@ class ProxyMetrics:
     @property
     def in_flight(self) -> int:
         return sum(series.in_flight for series in self._series.values())
+
+    @property
+    def tunnels(self) -> int:
+        """WebSockets open now."""
+        return sum(series.tunnels for series in self._series.values())
+
+    @property
+    def tunnels_total(self) -> int:
+        return sum(series.tunnels_total for series in self._series.values())
 
     def summarise(self) -> None:
         """Recompute `latency` from the last rotation of every series: no second histogram on the hot path."""

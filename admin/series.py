@@ -60,13 +60,14 @@ def _request_families(series: list[ServiceMetrics]) -> Iterator[Family]:
     yield Family(
         "prana_http_request_duration_seconds",
         "histogram",
-        "Seconds a caller waited for its whole answer.",
+        "Seconds a caller waited for its whole answer, or for its WebSocket to stand.",
         [
             ({"service": each.name}, Buckets(BUCKET_BOUNDS_S, each.duration.counts, each.duration.sum_s))
             for each in series
         ],
     )
     yield _by_service("prana_http_requests_in_flight", "gauge", "Requests in progress.", series, _in_flight)
+    yield _by_service("prana_tunnels", "gauge", "Open WebSockets.", series, _tunnels)
     yield Family(
         "prana_upstream_attempts",
         "counter",
@@ -95,9 +96,24 @@ def _in_flight(series: ServiceMetrics) -> int:
     return series.in_flight
 
 
+def _tunnels(series: ServiceMetrics) -> int:
+    return series.tunnels
+
+
 _SERVICE_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], int]], ...] = (
     ("prana_retries", "Attempts beyond a request's first.", lambda series: series.retries),
     ("prana_retries_refused", "Retries that the budget did not grant.", lambda series: series.retries_refused),
+    ("prana_tunnels_opened", "WebSockets since start.", lambda series: series.tunnels_total),
+    (
+        "prana_tunnel_received_bytes",
+        "From callers through WebSockets that are closed.",
+        lambda series: series.tunnel_received_bytes,
+    ),
+    (
+        "prana_tunnel_sent_bytes",
+        "To callers through WebSockets that are closed.",
+        lambda series: series.tunnel_sent_bytes,
+    ),
     ("prana_ejections", "Times a node was taken out of balancing.", lambda series: series.ejections),
     (
         "prana_short_circuited",

@@ -53,6 +53,18 @@ def access_sink(mode: str) -> AccessSink | None:
             duration_ms=round(latency_s * 1e3, 3),
             attempts=[f"{attempt.node.instance.id} {attempt.result}" for attempt in request.attempts],
             request_id=request.request_id.decode(),
+            **_tunnel(request),
         )
 
     return log_access
+
+
+def _tunnel(request: Request) -> dict[str, object]:
+    """What there is to say about a WebSocket that is over; `duration_ms` is until it stood."""
+    if request.upgrade is None or (tunnel := request.upgrade.tunnel) is None:
+        return {}
+    return {
+        "tunnel_s": round(request.upgrade.lasted_s, 3),
+        "received_bytes": tunnel.received_bytes,
+        "sent_bytes": tunnel.sent_bytes,
+    }

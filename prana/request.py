@@ -9,6 +9,7 @@ from loadbalancer.node import Node
 from prana.errors import BadRequest, ProxyError
 from prana.wire.body import BodyStream
 from prana.wire.limits import DEFAULT_IDLE_TIMEOUT_S
+from prana.wire.upgrade import Upgrade
 
 Header = tuple[bytes, bytes]
 Headers = list[Header]
@@ -61,6 +62,7 @@ class Request:
         "send_interim",
         "service",
         "target",
+        "upgrade",
         "via_count",
     )
 
@@ -75,6 +77,7 @@ class Request:
         self.http10 = False
         self.keep_alive = False
         self.connection_tokens: frozenset[bytes] = frozenset()  # lower case, from the Connection header
+        self.upgrade: Upgrade | None = None  # None once the service turns out not to allow it
         self.via_count = 0
         self.max_forwards: int | None = None  # of OPTIONS only, as received
         self.caller_ip = ""  # "" over a Unix socket

@@ -181,6 +181,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     connect_timeout: Span = 1.0
     idle_timeout: Annotated[float, kinds.duration("1ms", "24h")] = 60.0  # between body bytes
     max_concurrent: Count = 512
+    websocket: Flag = False  # whether WebSocket handshakes reach the instance as such
+    tunnel_idle_timeout: Annotated[float, kinds.duration("1s", "24h")] = 300.0  # without a byte either way
     balancer: Balancer = Balancer()
     breaker: Breaker = Breaker()
     eject: Eject = Eject()

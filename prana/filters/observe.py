@@ -9,6 +9,7 @@ from functools import partial
 from admin.metrics import ProxyMetrics, RequestOutcome
 from prana.request import End, Handler, Request, Response
 from prana.wire.headers import header, valid_request_id
+from prana.wire.upgrade import SWITCHING_PROTOCOLS
 
 AccessSink = Callable[[Request, Response | None, RequestOutcome, float], None]
 
@@ -33,7 +34,10 @@ class Observe:
             raise
         if request.explain:
             self._explain(request, response)
-        response.on_finish(partial(self._finished, request, response))
+        if response.status == SWITCHING_PROTOCOLS:
+            self._switched(request, response)
+        else:
+            response.on_finish(partial(self._finished, request, response))
         return response
 
     def _request_id(self, request: Request) -> bytes:
@@ -45,8 +49,26 @@ class Observe:
     def _finished(self, request: Request, response: Response, end: End) -> None:
         self._count(request, response, _outcome(request, response, end))
 
-    def _count(self, request: Request, response: Response | None, outcome: RequestOutcome) -> None:
+    def _switched(self, request: Request, response: Response) -> None:
+        """The caller's wait is over; the request is not, until its tunnel ends."""
         latency_s = self._clock() - request.received_s
+        if request.metrics is not None:
+            request.metrics.tunnel_opened()
+
+        def finished(end: End) -> None:
+            upgrade = request.upgrade
+            if upgrade is not None and upgrade.tunnel is not None and request.metrics is not None:
+                upgrade.lasted_s = self._clock() - request.received_s - latency_s
+                request.metrics.tunnel_closed(upgrade.tunnel.received_bytes, upgrade.tunnel.sent_bytes)
+            self._count(request, response, _outcome(request, response, end), latency_s)
+
+        response.on_finish(finished)
+
+    def _count(
+        self, request: Request, response: Response | None, outcome: RequestOutcome, latency_s: float | None = None
+    ) -> None:
+        if latency_s is None:
+            latency_s = self._clock() - request.received_s
         series = request.metrics
         if series is None:
             series = self._metrics.other

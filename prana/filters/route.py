@@ -2,11 +2,13 @@
 
 from typing import Protocol
 
+from prana.config.settings import ServicePolicy
 from prana.errors import BadRequest, LoopDetected, ServiceNotFound
 from prana.filters.options import own_options
 from prana.request import Handler, Request, Response
 from prana.service import Service
 from prana.wire.limits import MAX_HOPS
+from prana.wire.upgrade import Upgrade
 
 _NAME_CHARACTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _MAX_NAME = 128
@@ -47,10 +49,20 @@ class Route:
             raise BadRequest("the path climbs above the service with ..")
         request.service, request.path = service.name, path
         request.idle_timeout_s = service.policy.idle_timeout
+        if request.upgrade is not None:
+            _allow(request, request.upgrade, service.policy)
         request.metrics = service.metrics
         service.metrics.request_started()
         handler: Handler = service.handler
         return await handler(request)
+
+
+def _allow(request: Request, upgrade: Upgrade, policy: ServicePolicy) -> None:
+    """What was not opted in goes on as an ordinary request."""
+    if policy.websocket:
+        upgrade.idle_timeout_s = policy.tunnel_idle_timeout
+    else:
+        request.upgrade = None
 
 
 def split_target(target: bytes) -> tuple[str, bytes]:

@@ -32,6 +32,8 @@ class Client:
         head = request_head(request, authority(address))
         idempotent = is_idempotent(request.method)
         expires_s = min(self._clock() + times.attempt_timeout_s, request.deadline_s)
+        if request.upgrade is not None:
+            return await self._handshake(request, address, head, times.connect_timeout_s, expires_s)
         warm = self._pool.idle(address, UPSTREAM_IDLE_TIMEOUT_S if idempotent else UPSTREAM_FRESH_IDLE_S)
         if warm is not None:
             try:
@@ -43,6 +45,15 @@ class Client:
                     raise
         connection = await self._pool.connect(address, min(times.connect_timeout_s, self._left_s(expires_s)))
         return await self._exchange(connection, request, head, expires_s)
+
+    async def _handshake(
+        self, request: Request, address: Address, head: bytes, connect_timeout_s: float, expires_s: float
+    ) -> Response:
+        """On a connection of its own, whatever becomes of it: no other caller's answer may come from one that was
+        asked to leave HTTP (CVE-2026-73548)."""
+        connection = await self._pool.connect(address, min(connect_timeout_s, self._left_s(expires_s)))
+        connection.use_once()
+        return await connection.exchange(request, head, self._left_s(expires_s))
 
     async def _exchange(
         self,

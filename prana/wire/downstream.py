@@ -1,8 +1,6 @@
 """One caller's connection: requests in, served one after another, answers out."""
 
 import asyncio
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -21,7 +19,10 @@ from prana.wire.limits import (
     MAX_PIPELINED,
 )
 from prana.wire.reader import RequestReader
+from prana.wire.reset import reset
 from prana.wire.trailers import LAST_CHUNK, last_chunk
+from prana.wire.tunnel import Tunnel
+from prana.wire.upgrade import SWITCH_LINES, SWITCHING_PROTOCOLS
 from prana.wire.upstream import Link
 
 # A caller that has sent FIN may still be reading (half-close) or may be gone, and TCP shows no difference until
@@ -32,7 +33,6 @@ _PROBE_AFTER_S = 0.03
 _PROBE_EVERY_S = 5.0
 
 _BODILESS = frozenset([204, 304])
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST
 
 
 class _CallerGone(Exception):
@@ -65,6 +65,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._resume_reading,
             self._send_continue,
             lambda authority: is_own(authority, self._link[1][0]),
+            self._hold,
         )
         self._transport: asyncio.Transport = None  # type: ignore[assignment] # set before anything else can run
         self._waiting: deque[Request] = deque()
@@ -73,11 +74,13 @@ class DownstreamConnection(asyncio.Protocol):
         self._unread: deque[bytes] = deque()  # received, not yet parsed
         self._pauses = 0
         self._held = False  # reading is paused because of pipelined requests
+        self._holding = False  # nothing is parsed behind a handshake until it is answered
         self._in_head = False
         self._gate = WriteGate()
         self._head_sent = False
         self._half_closed = False
         self._lingering = False
+        self._tunnel: Tunnel | None = None
         self._probe: asyncio.TimerHandle | None = None
         self._expires_s: float | None = None  # of idling, of an incomplete head, of lingering; None while serving
         self._link: Link = (("", 0), ("", 0))  # empty over a Unix socket
@@ -132,7 +135,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """Parse what has arrived, one feed at a time, and no further while `MAX_PIPELINED` requests wait."""
-        while self._unread and len(self._waiting) < MAX_PIPELINED:
+        while self._unread and len(self._waiting) < MAX_PIPELINED and not self._holding:
             data = self._unread.popleft()
             if len(data) > FEED_BYTES:
                 self._unread.appendleft(data[FEED_BYTES:])
@@ -144,6 +147,12 @@ class DownstreamConnection(asyncio.Protocol):
         if self._reader.in_head and self._active is None and not self._in_head:
             self._expires_s = self._edge.clock() + HEAD_TIMEOUT_S  # from its first byte, not from its latest
         self._in_head = self._reader.in_head
+
+    def _hold(self, rest: bytes) -> None:
+        """`rest` and what comes after it is behind a handshake: no request, unless the handshake fails."""
+        self._holding = True
+        if rest:
+            self._unread.appendleft(rest)
 
     def _pause_reading(self) -> None:
         self._pauses += 1
@@ -183,6 +192,9 @@ class DownstreamConnection(asyncio.Protocol):
         end, keep_alive = End.ABANDONED, False
         try:
             response = await self._edge.handle(request)
+            if response.status == SWITCHING_PROTOCOLS:
+                end = await self._switch(request, response)
+                return
             framing, chunked, keep_alive = _framing(request, response, self._keep_alive(request))
             head = response_head(response, request.request_id, framing, self._edge.date)
             self._head_sent = True
@@ -204,10 +216,34 @@ class DownstreamConnection(asyncio.Protocol):
             if end is End.COMPLETE:
                 self._after(request, keep_alive)
             else:
-                self._reset()
+                reset(self._transport)  # visibly: an answer cut short must not look complete
 
     def _keep_alive(self, request: Request) -> bool:
-        return request.keep_alive and not self._edge.draining and not _unread(request)
+        return (
+            request.keep_alive and not self._edge.draining and not _unread(request) and not self._sent_behind_handshake
+        )
+
+    @property
+    def _sent_behind_handshake(self) -> bool:
+        """Bytes of a caller that did not wait for the answer to its handshake. Once that has failed they are its next
+        request to a server, and perhaps frames to the caller: nobody shall read them."""
+        return self._holding and bool(self._unread) and not self._waiting
+
+    async def _switch(self, request: Request, response: Response) -> End:
+        """Pass the 101 on, and the bytes of both sides until both connections are gone."""
+        assert request.upgrade is not None and request.upgrade.tunnel is not None  # noqa: S101 - no other 101
+        head = response_head(response, request.request_id, SWITCH_LINES, self._edge.date)
+        early = b"".join(self._unread)
+        self._unread.clear()
+        self._head_sent = True
+        self._tunnel = request.upgrade.tunnel
+        try:
+            return await self._tunnel.run(
+                self._transport, head, early, self._half_closed, request.upgrade.idle_timeout_s
+            )
+        finally:
+            self._task = None  # which is this one: nothing is left to cancel
+            self.connection_lost(None)
 
     async def _stream(
         self, head: bytes, response: Response, body: BodyStream, chunked: bool, idle_timeout_s: float
@@ -248,9 +284,10 @@ class DownstreamConnection(asyncio.Protocol):
                 self._close()
                 return
             else:
+                self._holding = False
                 self._expires_s = self._edge.clock() + (HEAD_TIMEOUT_S if self._in_head else KEEP_ALIVE_TIMEOUT_S)
             self._read_on()
-        elif not self._half_closed and (request.malformed is not None or _unread(request)):
+        elif not self._half_closed and (request.malformed is not None or self._unread or _unread(request)):
             self._linger()
         else:
             self._close()
@@ -270,13 +307,6 @@ class DownstreamConnection(asyncio.Protocol):
         while self._pauses:
             self._resume_reading()
 
-    def _reset(self) -> None:
-        """End visibly: an answer cut short must not look complete (RFC 9112 section 8)."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None and not self._transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.abort()
-
     def _send_continue(self) -> None:
         self._write_interim(_CONTINUE)
 
@@ -293,6 +323,8 @@ class DownstreamConnection(asyncio.Protocol):
 
     def expire(self, now_s: float) -> None:
         """Called once in a while: ends what has waited for this caller too long."""
+        if self._tunnel is not None:
+            self._tunnel.expire(now_s)
         if self._expires_s is None or now_s < self._expires_s:
             return
         if self._reader.in_head and not self._lingering:

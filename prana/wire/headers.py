@@ -6,6 +6,7 @@ from typing import Final
 
 from prana.errors import BadRequest
 from prana.request import Headers, Request, Response
+from prana.wire.upgrade import SWITCH_LINES
 
 # RFC 9110 section 7.6.1, with the older names that still travel. Trailer is end-to-end, as trailers are.
 HOP_BY_HOP: Final = frozenset(
@@ -98,6 +99,8 @@ def request_head(request: Request, authority: bytes) -> bytes:
     dropped = _NEVER_TO_INSTANCE
     if request.connection_tokens:
         dropped |= request.connection_tokens
+        if request.upgrade is not None:
+            lines.append(SWITCH_LINES)
     read: dict[bytes, list[bytes]] = {}
     for name, value in request.headers:
         lower = name.lower()

@@ -15,6 +15,7 @@ from prana.request import Headers, Request
 from prana.wire.body import BodyStream
 from prana.wire.headers import connection_tokens, valid_host
 from prana.wire.limits import CHUNK_OVERHEAD_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES
+from prana.wire.upgrade import offered
 
 _TARGET: Final = re.compile(rb"[!-~]+")
 # The rest of what RFC 3986 wants encoded, as in a raw JSON query, is common and reads the same everywhere.
@@ -28,7 +29,8 @@ class RequestReader:
 
     A message that is no request becomes a request whose `malformed` says why; nothing is read after it
     (`finished`). `pause` and `resume` hold the producer while a body is not being consumed, `send_continue` runs
-    when the consumer first waits for a body announced with `Expect: 100-continue`.
+    when the consumer first waits for a body announced with `Expect: 100-continue`. Behind a handshake `hold` is called
+    with the rest of what was fed, and the reader goes on with what it is fed next.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class RequestReader:
         resume: Callable[[], None],
         send_continue: Callable[[], None],
         is_own: Callable[[bytes], bool],
+        hold: Callable[[bytes], None],
     ) -> None:
         """`is_own` tells whether an authority is one of ours."""
         self._new_request = new_request
@@ -47,9 +50,11 @@ class RequestReader:
         self._resume = resume
         self._send_continue = send_continue
         self._is_own = is_own
+        self._hold = hold
         self._parser = self._new_parser()
         self._request: Request | None = None  # its head is complete, its message is not
         self._reframing = False
+        self._in_handshake = False  # its head is complete, the parser has not stopped behind it yet
         self._quiet_bytes = 0  # fed since the parser last produced something: bounds what it hides from us
         self.finished = False  # no further message will be read
         self.in_head = False
@@ -68,6 +73,10 @@ class RequestReader:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
                 rest = data[upgrade.args[0] :]
+                if self._in_handshake:
+                    self._in_handshake = False
+                    self._hold(rest)
+                    return
                 self._pass_over_upgrade()
             except httptools.HttpParserError as error:
                 if not self.finished:
@@ -233,8 +242,16 @@ class RequestReader:
             raise BadRequest("the only expectation served is 100-continue", status=417)
         if self._connection:
             request.connection_tokens = connection_tokens(b",".join(self._connection))
+            if b"upgrade" in request.connection_tokens:
+                self._note_offer(request)
         if self._max_forwards is not None and request.method == b"OPTIONS":
             request.max_forwards = _hops(self._max_forwards)
+
+    def _note_offer(self, request: Request) -> None:
+        """Only what makes llhttp stop behind the head, and has no body that it would take for another protocol."""
+        if self._parser.should_upgrade() and self._coding is None and not self._content_length:
+            request.upgrade = offered(request)
+            self._in_handshake = request.upgrade is not None
 
     def _check_framing(self, request: Request) -> None:
         if self._coding is None:

@@ -22,6 +22,8 @@ from prana.wire.limits import (
     MAX_LINE_BYTES,
 )
 from prana.wire.trailers import last_chunk
+from prana.wire.tunnel import Tunnel
+from prana.wire.upgrade import SWITCHING_PROTOCOLS, accepts
 
 Endpoint = tuple[str, int]
 Link = tuple[Endpoint, Endpoint]  # who connected, to whom; both, for a local port serves several connections
@@ -63,6 +65,10 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def closed(self) -> bool:
         return self._transport.is_closing()
+
+    def use_once(self) -> None:
+        """Its first exchange is its last."""
+        self._tainted = True
 
     # the exchange
 
@@ -202,8 +208,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._quiet_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail(UpstreamProtocolError("a second response, which switches protocols", sent=True))
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switched(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError as error:
             cause = error.__context__
@@ -279,7 +285,10 @@ class UpstreamConnection(asyncio.Protocol):
         if status < 100 or (version != "1.1" and version[:2] != "1.") or _REASON.fullmatch(self._reason) is None:
             raise UpstreamProtocolError("not a valid status line", sent=True)
         if status < 200:
-            self._interim(status)
+            if status == SWITCHING_PROTOCOLS:
+                self._accept()
+            else:
+                self._interim(status)
             return
         self._stop_timer()
         assert self._request is not None  # noqa: S101 - an exchange is on
@@ -288,9 +297,26 @@ class UpstreamConnection(asyncio.Protocol):
             self._pump.cancel()  # it refuses the rest of the body (RFC 9112 section 9.5)
         self._head.set_result(response)
 
+    def _accept(self) -> None:
+        """The answer is complete, and so is HTTP on this connection: the parser stops here (`_switched`)."""
+        upgrade = self._request.upgrade if self._request is not None else None
+        if upgrade is None or not self._parser.should_upgrade() or not accepts(self._headers, upgrade.key):
+            raise UpstreamProtocolError("a 101 response to what it was not asked for", sent=True)
+        self._stop_timer()
+        self._complete = True
+
+    def _switched(self, received: bytes) -> None:
+        """`received` came behind the 101 and is no HTTP any more."""
+        if self._head is None or self._head.done():
+            self._fail(UpstreamProtocolError("a second response, which switches protocols", sent=True))
+            return
+        assert self._request is not None and self._request.upgrade is not None  # noqa: S101 - see _accept
+        self._request.upgrade.tunnel = Tunnel(self._transport, received, self.connection_lost)
+        self._head.set_result(Response(SWITCHING_PROTOCOLS, self._reason, self._headers, b""))
+
     def _interim(self, status: int) -> None:
         self._interims += 1
-        if status == 101 or self._interims > MAX_INTERIM_RESPONSES:
+        if self._interims > MAX_INTERIM_RESPONSES:
             raise UpstreamProtocolError(f"unexpected {status} response", sent=True)
         request = self._request
         if request is None or request.send_interim is None:

@@ -53,6 +53,8 @@ attempt_timeout = "5s"
 connect_timeout = "1s"
 idle_timeout = "60s"
 max_concurrent = 512
+websocket = false
+tunnel_idle_timeout = "5m"
 [defaults.balancer]
 rule = "p2c-ewma"
 [defaults.breaker]

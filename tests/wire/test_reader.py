@@ -18,6 +18,7 @@ class Read:
         self.requests: list[Request] = []
         self.pauses = 0
         self.continues = 0
+        self.held: list[bytes] = []
         self.reader = RequestReader(
             self._new,
             self.requests.append,
@@ -25,6 +26,7 @@ class Read:
             self._resume,
             self._continue,
             lambda authority: authority == b"own:9",
+            self.held.append,
         )
 
     def _new(self, method: bytes, target: bytes, headers: Headers) -> Request:
