@@ -12,8 +12,10 @@ from tests.bench import backend, field, rounds
 from tests.bench.arguments import Options, parse
 from tests.bench.facts import facts
 from tests.bench.peers import DIRECT
+from tests.bench.process import ServerError
 from tests.bench.report import Report
 from tests.bench.scenarios import Scenario, all_scenarios, chosen
+from tests.bench.target import AnswerError
 from tests.bench.tools import Tools
 
 _INTERRUPTED = 130
@@ -26,6 +28,8 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     try:
         return _main(options)
+    except (ServerError, AnswerError) as error:  # of the backend, without which there is nothing to measure
+        return _failure(str(error))
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -49,15 +53,15 @@ def _main(options: Options) -> int:
 
 def _compare(options: Options, tools: Tools, wrk: str, nginx: str, scenarios: Sequence[Scenario]) -> Report:
     with _directory() as directory, backend.running(nginx, directory) as nodes, ExitStack() as running:
-        direct = field.direct(nodes[0]) if DIRECT in options.peers else None
+        direct = field.direct(nodes[0])
         entrants, absent = field.enter(options.peers, tools, directory, nodes, running)
         for name, reason in absent.items():
             _say(f"absent: {name}: {reason}")
         known = facts(options, wrk, entrants)
         extent = rounds.Extent(options.rounds, options.seconds, options.rate_seconds)
-        samples = rounds.run(rounds.Contest(wrk, nodes, direct, entrants), extent, scenarios, _say)
-    peers = [DIRECT] * bool(direct) + [entrant.peer.name for entrant in entrants]
-    return Report(known, peers, absent, scenarios, samples)
+        contest = rounds.Contest(wrk, nodes, direct, entrants, DIRECT in options.peers)
+        samples = rounds.run(contest, extent, scenarios, _say)
+    return Report(known, [DIRECT, *(entrant.peer.name for entrant in entrants)], absent, scenarios, samples)
 
 
 @contextmanager

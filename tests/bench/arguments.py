@@ -25,7 +25,9 @@ class Options:
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
     """Wrong usage raises SystemExit(2)."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="make bench", description="Compares Prana with other proxies.", allow_abbrev=False
+    )
     add = parser.add_argument
     add(
         "--only", type=_texts, default=(), metavar="NAME,...", help="scenarios that begin so: get-100, get-1m-c32, rate"

@@ -26,16 +26,6 @@ _PATIENCE_S = 5.0
 _READ_BYTES = 64 * 1024
 
 
-def latencies_s(port: int, path: str, answer: bytes, requests_per_s: int, seconds: float) -> list[float]:
-    """Of all requests but those of the first second. Anything but a 200 with this body is a RunError."""
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
-    skipped = round(requests_per_s * _WARM_UP_S)
-    total = skipped + round(requests_per_s * seconds)
-    with ExitStack() as sockets, _no_garbage_collection():
-        connections = [sockets.enter_context(_connected(port)) for _ in range(_CONNECTIONS)]
-        return _send(connections, request, answer, 1 / requests_per_s, total)[skipped:]
-
-
 def measure(target: Target, scenario: ConstantRate, seconds: int) -> Figures:
     """Latency percentiles, and the CPU time of a peer that is far from busy."""
     cpu_before_s = target.server.cpu_s if target.server else 0.0
@@ -45,6 +35,16 @@ def measure(target: Target, scenario: ConstantRate, seconds: int) -> Figures:
         requests = len(latencies) + _WARM_UP_S * scenario.requests_per_s
         figures["cpu_us"] = (target.server.cpu_s - cpu_before_s) * 1e6 / requests
     return figures
+
+
+def latencies_s(port: int, path: str, answer: bytes, requests_per_s: int, seconds: float) -> list[float]:
+    """Of all requests but those of the first second. Anything but a 200 with this body is a RunError."""
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+    skipped = round(requests_per_s * _WARM_UP_S)
+    total = skipped + round(requests_per_s * seconds)
+    with ExitStack() as sockets, _no_garbage_collection():
+        connections = [sockets.enter_context(_connected(port)) for _ in range(_CONNECTIONS)]
+        return send(connections, request, answer, 1 / requests_per_s, total)[skipped:]
 
 
 def percentiles_ms(latencies: Sequence[float]) -> dict[str, float]:
@@ -58,9 +58,10 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def _send(
+def send(
     connections: Sequence[socket.socket], request: bytes, answer: bytes, interval_s: float, total: int
 ) -> list[float]:
+    """Sends `total` times, every `interval_s`, and gives the latencies in the order of the answers."""
     latencies: list[float] = []
     idle = deque(connections)  # used in turn
     answers: dict[socket.socket, _Answer] = {}

@@ -37,7 +37,7 @@ def enter(
             continue
         program = tools.find(peer.program)
         if program is None:
-            absent[peer.name] = f"no program {peer.program} found"
+            absent[peer.name] = f"no program {peer.program} found ({peer.origin})"
             continue
         try:
             entrants.append(Entrant(peer, program, _started(peer, program, directory / peer.name, nodes, running)))

