@@ -12,7 +12,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from tests.bench.samples import Figures, RunError
@@ -59,30 +59,35 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 def send(
-    connections: Sequence[socket.socket], request: bytes, answer: bytes, interval_s: float, total: int
+    connections: Sequence[socket.socket],
+    request: bytes,
+    answer: bytes,
+    interval_s: float,
+    total: int,
+    clock_s: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
     """Sends `total` times, every `interval_s`, and gives the latencies in the order of the answers."""
     latencies: list[float] = []
     idle = deque(connections)  # used in turn
     answers: dict[socket.socket, _Answer] = {}
-    started_s = time.perf_counter()
+    started_s = clock_s()
     sent = 0
     while len(latencies) < total:
         next_due_s = started_s + sent * interval_s
-        if sent < total and idle and next_due_s <= time.perf_counter():
+        if sent < total and idle and next_due_s <= clock_s():
             connection = idle.popleft()
             connection.sendall(request)
             answers[connection] = _Answer(next_due_s, answer)
             sent += 1
             continue
         may_send = sent < total and idle
-        timeout_s = max(0.0, next_due_s - time.perf_counter()) if may_send else _PATIENCE_S
+        timeout_s = max(0.0, next_due_s - clock_s()) if may_send else _PATIENCE_S
         readable = select.select(list(answers), [], [], timeout_s)[0]
         if not readable and not may_send:
             raise RunError(f"no answer within {_PATIENCE_S} s")
         for connection in readable:
             if answers[connection].read(connection):
-                latencies.append(time.perf_counter() - answers.pop(connection).due_s)
+                latencies.append(clock_s() - answers.pop(connection).due_s)
                 idle.append(connection)
     return latencies
 

@@ -1,12 +1,7 @@
 import pytest
 
-from tests.bench import closed_loop, rounds
 from tests.bench.arguments import parse
-from tests.bench.field import Entrant
-from tests.bench.peers import ENVOY, PRANA_FULL
-from tests.bench.samples import Figures, RunError
 from tests.bench.scenarios import all_scenarios, chosen
-from tests.bench.target import Target
 from tests.bench.templates import render
 
 
@@ -47,21 +42,3 @@ def test_a_template_keeps_what_the_programs_themselves_mean() -> None:
 def test_a_template_with_an_unknown_name_is_an_error() -> None:
     with pytest.raises(KeyError):
         render("<<prot>>", {"port": 8080})
-
-
-def test_peers_take_turns_and_one_that_fails_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(wrk: str, target: Target, *_: object) -> Figures:
-        if target.name == "envoy":
-            raise RunError("1 read errors")
-        return {"per_s": 1.0}
-
-    monkeypatch.setattr(closed_loop, "measure", measure)
-    entrants = [Entrant(peer, "/bin/false", Target(peer.name, 1)) for peer in (ENVOY, PRANA_FULL)]
-    contest = rounds.Contest("/bin/false", (1, 2), Target("direct", 1), entrants, direct_takes_part=True)
-    said: list[str] = []
-
-    samples = rounds.run(contest, rounds.Extent(2, 1, 1), chosen(all_scenarios((1,), 1000), ("get-100",)), said.append)
-
-    assert [sample.peer for sample in samples] == ["direct", "envoy", "prana"] * 2
-    assert [sample.error for sample in samples] == ["", "1 read errors", ""] * 2
-    assert len(said) == 7

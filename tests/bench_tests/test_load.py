@@ -46,21 +46,28 @@ def test_percentiles_are_values_that_were_measured() -> None:
     assert constant_rate.percentile([0.5], 0.0) == 0.5
 
 
-def test_each_request_gives_one_latency(ends: tuple[socket.socket, socket.socket]) -> None:
-    ours, theirs = ends
-    theirs.sendall(OK[:10])
-    theirs.sendall(OK[10:])
+def test_an_answer_in_pieces_is_awaited_to_its_end() -> None:
+    ours, theirs = socket.socketpair(type=socket.SOCK_DGRAM)  # keeps the pieces apart
+    with ours, theirs:
+        for piece in (OK[:10], OK[10:-2], OK[-2:]):
+            theirs.send(piece)
 
-    (latency_s,) = constant_rate.send([ours], b"GET / HTTP/1.1\r\n\r\n", b"hello", interval_s=0.0, total=1)
-
-    assert latency_s > 0
-    assert theirs.recv(100) == b"GET / HTTP/1.1\r\n\r\n"
+        assert len(constant_rate.send([ours], b"?", b"hello", interval_s=0.0, total=1)) == 1
+        assert theirs.recv(10) == b"?"
+        with pytest.raises(BlockingIOError):
+            ours.recv(10, socket.MSG_DONTWAIT)
 
 
 def test_a_request_that_waited_for_its_connection_counts_from_when_it_was_due(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = ends
+    now_s = 0.0
+
+    def clock_s() -> float:
+        nonlocal now_s
+        now_s += 1
+        return now_s
 
     def answer() -> None:
         for _ in range(2):
@@ -69,10 +76,10 @@ def test_a_request_that_waited_for_its_connection_counts_from_when_it_was_due(
 
     answering = threading.Thread(target=answer)
     answering.start()
-    first_s, second_s = constant_rate.send([ours], b"?", b"hello", interval_s=0.0, total=2)
+    _, second_s = constant_rate.send([ours], b"?", b"hello", interval_s=0.0, total=2, clock_s=clock_s)
     answering.join()
 
-    assert second_s > first_s  # both were due at once
+    assert second_s == now_s - 1  # both were due when it began, at 1
 
 
 @pytest.mark.parametrize(
