@@ -170,4 +170,5 @@ def _proxy(proxy: ProxyView, metrics: ProxyMetrics) -> dict[str, object]:
         "connections": proxy.connections,
         "connections_total": metrics.connections_total,
         "draining": proxy.draining,
+        "loop_lag_ms": round(metrics.loop_lag_s * 1000, 3),
     }

@@ -212,6 +212,7 @@ class ProxyMetrics:
         self.latency = merged_summary([])
         self.connections = 0
         self.connections_total = 0
+        self.loop_lag_s = 0.0  # how late the last timer of the proxy's clockwork was; sampled once a second
 
     def service(self, name: str) -> ServiceMetrics:
         """The series of a service that registry or configuration know, made on first use.

@@ -35,6 +35,7 @@ def _process_families(info: InfoView, proxy: ProxyView, metrics: ProxyMetrics) -
     yield _single("prana_start_time_seconds", "gauge", "When this sidecar started, epoch.", info.started_epoch_s)
     yield _single("prana_proxy_connections", "gauge", "Open connections of callers.", proxy.connections)
     yield _single("prana_proxy_connections_accepted", "counter", "Callers' connections.", metrics.connections_total)
+    yield _single("prana_event_loop_lag_seconds", "gauge", "How late a timer ran, last sample.", metrics.loop_lag_s)
     yield _single("prana_proxy_draining", "gauge", "1 while this sidecar drains.", int(proxy.draining))
 
 

@@ -1,7 +1,8 @@
 """The admin port: an aiohttp server with every size and time bounded."""
 
 import asyncio
-from typing import cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, cast
 
 import structlog
 from aiohttp import http_parser, web
@@ -23,30 +24,47 @@ _MAX_HEADERS = 100
 _log = structlog.get_logger()
 
 
-class AdminServer:
-    """A listening admin port; made by `serve`."""
-
-    def __init__(self, runner: web.AppRunner, listener: asyncio.Server) -> None:
-        self._runner = runner
-        self._listener = listener
+class Listener(Protocol):
+    """One listening socket."""
 
     @property
     def port(self) -> int:
         """The port in use, also when 0 was asked for."""
-        port: int = self._listener.sockets[0].getsockname()[1]
-        return port
+
+    def close(self) -> None:
+        """Stop listening. Idempotent."""
+
+
+Accept = Callable[[], asyncio.BaseProtocol]
+Listen = Callable[[Accept], Awaitable[Sequence[Listener]]]
+"""Opens the port, on every address of its host; asks `Accept` for the protocol of each connection."""
+
+
+class AdminServer:
+    """A listening admin port; made by `serve`."""
+
+    def __init__(self, runner: web.AppRunner, listeners: Sequence[Listener]) -> None:
+        self._runner = runner
+        self._listeners = listeners
+        self._port = listeners[0].port
+
+    @property
+    def port(self) -> int:
+        """The port in use, also when 0 was asked for."""
+        return self._port
 
     async def close(self) -> None:
         """Stop listening, let running answers finish for _CLOSE_S, then cut what is left."""
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         await self._runner.cleanup()
 
 
-async def serve(sources: Sources, metrics: ProxyMetrics, host: str, port: int, token: str) -> AdminServer:
+async def serve(sources: Sources, metrics: ProxyMetrics, token: str, listen: Listen) -> AdminServer:
     """Open the admin port. `token` opens everything to callers from beyond loopback; empty: nobody.
 
-    Raises OSError when the address cannot be had, and RuntimeError where only aiohttp's pure-Python HTTP parser is
-    present: its request-smuggling holes (CVE-2026-111750 and five before it) are not in the C one.
+    Raises what `listen` raises, and RuntimeError where only aiohttp's pure-Python HTTP parser is present: its
+    request-smuggling holes (CVE-2026-111750 and five before it) are not in the C one.
     """
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
         raise RuntimeError(
@@ -61,10 +79,10 @@ async def serve(sources: Sources, metrics: ProxyMetrics, host: str, port: int, t
     assert handlers is not None  # noqa: S101 - AppRunner.setup() makes it, only the type cannot say so
     loop = asyncio.get_running_loop()
 
-    def accept() -> asyncio.Protocol:
+    def accept() -> asyncio.BaseProtocol:
         return _Refusal() if len(handlers.connections) >= _MAX_CONNECTIONS else _Connection(handlers, loop)
 
-    return AdminServer(runner, await loop.create_server(accept, host, port))
+    return AdminServer(runner, await listen(accept))
 
 
 class _Refusal(asyncio.Protocol):

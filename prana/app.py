@@ -1,8 +1,11 @@
 """The composition root: builds the parts of one sidecar, runs them, and takes them down in order."""
 
 import asyncio
+import contextlib
+import os
+import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import partial
 from itertools import chain
 from random import Random
@@ -18,8 +21,9 @@ from loadbalancer.balancer import Balancer, EjectionEvent
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.node import Node
 from loadbalancer.rules import rule_named
-from prana.apps import AppBeside, deregister, drain
+from prana.apps import AppBeside, deregister, drain, leave_leases
 from prana.config.settings import ServicePolicy, Settings
+from prana.config.units import Address as ListenAddress
 from prana.filters.admit import Admit
 from prana.filters.balance import Balance
 from prana.filters.deadline import Deadline
@@ -28,6 +32,7 @@ from prana.filters.observe import Observe
 from prana.filters.rescue import Rescue
 from prana.filters.retry import Retry
 from prana.filters.route import Route
+from prana.handover import HandOver, Identity, Predecessor
 from prana.identity import UNKNOWN_IP, own_address, registrations_of
 from prana.journal import BreakerJournal, access_sink, log_ejection
 from prana.pipeline import common_pipeline, service_pipeline
@@ -38,9 +43,12 @@ from prana.resilience.bulkhead import Bulkhead
 from prana.service import Service
 from prana.services import Services
 from prana.signals import Stop
+from prana.sockets import Passed, bind, passed_by_systemd
 from prana.startup import listening
 from prana.views import Views
 from prana.wire.client import AttemptTimes, Client
+from prana.wire.descriptors import RESERVED, connections_within, needed_for, raise_limit
+from prana.wire.listener import Accept, Listener
 from prana.wire.pool import Address, Pool
 from prana.wire.server import ProxyServer
 from registry.instance import Instance
@@ -49,6 +57,9 @@ from registry.static import static_instances
 from registry.writes import EurekaWrites
 
 _log = structlog.get_logger()
+
+_READY_WITHIN_S = 30.0  # a successor that is not ready by then takes over all the same
+_LOOK_S = 0.05
 
 
 class Sidecar:
@@ -59,10 +70,19 @@ class Sidecar:
         settings: Settings,
         rng: Random | None = None,
         *,
+        passed: Passed | None = None,
+        predecessor: Predecessor | None = None,
         clock: Callable[[], float] = time.monotonic,
         epoch_s: Callable[[], float] = time.time,
     ) -> None:
+        """`passed`: listening sockets that this process was given; a `predecessor` passes its own."""
         self.settings = settings
+        self._predecessor = predecessor
+        self._passed = predecessor.passed if predecessor is not None else passed or Passed()
+        self._in_charge = asyncio.Event()  # of the ports and registrations; unset until a predecessor has let go
+        self._replaced = False
+        self._hand_over: HandOver | None = None
+        self._listeners: list[Listener] = []
         self._clock = clock
         self._epoch_s = epoch_s
         self._rng = rng or Random()
@@ -155,19 +175,71 @@ class Sidecar:
         return self.settings.policy_for(service).timeout
 
     async def start(self, *, listen_flag: str = "--listen", admin_flag: str = "--admin-listen") -> None:
-        """Open the ports. Raises StartupError, which names the flag that changes the address; nothing is left open
-        then."""
+        """Open the ports; behind a predecessor only bind them, `run` opens them when it has let go.
+
+        Raises StartupError, which names the flag that changes the address; nothing is left open then.
+        """
+        proxy, where = self.settings.proxy, self.settings.admin.listen
+        limit = self._limit_connections()
+        spared = max(limit - RESERVED, limit // 2)
         try:
-            for address in self.settings.proxy.listen:
-                await listening(self._server.listen(address), str(address), listen_flag)
-            where = self.settings.admin.listen
-            opening = admin.server.serve(self._views, self.metrics, where.host, where.port, self.settings.admin.token)
+            for address in proxy.listen:
+                binding = self._bind(address, self._server.accept, proxy.unix_mode, descriptors=spared)
+                self._server.listeners += await listening(binding, str(address), listen_flag)
+            opening = admin.server.serve(
+                self._views, self.metrics, self.settings.admin.token, partial(self._bind, where)
+            )
             self._admin = await listening(opening, str(where), admin_flag)
+            await self._prepare_hand_over()
             self._apps = self._views.beside = self._apps_beside()
         except BaseException:
-            await self._server.close(0)
+            for listener in self._listeners:
+                listener.close()
             raise
-        _log.info("listening", proxy=self._server.addresses, admin=f"{where.host}:{self._admin.port}")
+        self._passed.close_unused()
+        if self._predecessor is None:
+            self._open()
+        else:
+            _log.info("ports taken over, not open yet", proxy=self._server.addresses)
+
+    def _limit_connections(self) -> int:
+        """Returns the limit of file descriptors."""
+        wanted = self.settings.proxy.max_connections
+        limit = raise_limit(needed_for(wanted))
+        if connections_within(limit) < wanted:
+            self._server.max_connections = connections_within(limit)
+            _log.warning(
+                "file descriptors suffice for fewer connections; raise the hard limit (ulimit -Hn, LimitNOFILE)",
+                descriptors=limit,
+                max_connections=self._server.max_connections,
+                configured=wanted,
+            )
+        return limit
+
+    async def _bind(
+        self, address: ListenAddress, accept: Accept, unix_mode: str = "", *, descriptors: int | None = None
+    ) -> list[Listener]:
+        bound = await bind(address, self._passed, unix_mode)
+        listeners = [
+            Listener(each.socket, accept, self._server.shortage, descriptors=descriptors, borrowed=each.borrowed)
+            for each in bound
+        ]
+        self._listeners += listeners
+        return listeners
+
+    async def _prepare_hand_over(self) -> None:
+        path = self.settings.shutdown.hand_over
+        if path:
+            where = ListenAddress(unix_path=path)
+            (bound,) = await listening(bind(where, self._passed, "0600"), str(where), "shutdown.hand_over")
+            self._hand_over = HandOver(bound.socket, self._offered, self._release, borrowed=bound.borrowed)
+
+    def _open(self) -> None:
+        for listener in self._listeners:
+            listener.open()
+        self._in_charge.set()
+        where = f"{self.settings.admin.listen.host}:{self.admin_port}"
+        _log.info("listening", proxy=self._server.addresses, admin=where, max_connections=self._server.max_connections)
 
     @property
     def proxy_addresses(self) -> list[str]:
@@ -180,20 +252,57 @@ class Sidecar:
         return self._admin.port
 
     async def run(self, stop: Stop) -> None:
-        """Work until `stop`, then drain and deregister. Every background loop belongs to this one group."""
+        """Work until `stop`, then drain and deregister. Every background loop belongs to this one group; when one
+        fails, the registrations are given up before that is raised."""
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(loop) for loop in self._loops()]
+                tasks = [group.create_task(loop) for loop in self._loops(stop)]
                 await stop.requested.wait()
                 await self._leave(stop.drain_delay_s)
                 for task in tasks:
                     task.cancel()
+        except ExceptionGroup:
+            await deregister(self._apps)
+            raise
         finally:
             await self._close()  # when no loop is left that would open a connection again
         _log.info("stopped")
 
-    def _loops(self) -> list[Coroutine[Any, Any, None]]:
+    async def _take_over(self, predecessor: Predecessor) -> None:
+        """Be ready first, so that a registration that is UP stays so and no caller waits."""
+        if not await _until(self._ready_to_take_over, _READY_WITHIN_S):
+            _log.warning("taking over although not everything is ready", waited_s=_READY_WITHIN_S)
+        await predecessor.replace([app.identity for app in self._apps if app.registrar is not None])
+        self._open()
+        _log.info("took over")
+
+    def _ready_to_take_over(self) -> bool:
+        read = self._discovery is None or self._discovery.first_read.is_set()
+        return read and all(app.health.up for app in self._apps)
+
+    async def _serve_hand_over(self, hand_over: HandOver, stop: Stop) -> None:
+        await self._in_charge.wait()
+        await hand_over.run()
+        stop.requested.set()
+
+    def _offered(self) -> list[socket.socket]:
+        return [listener.socket for listener in self._listeners]
+
+    async def _release(self, keeps: Collection[Identity]) -> None:
+        """A successor is ready: it has the sockets and goes on with these registrations."""
+        _log.info("replaced", registrations_kept=len(keeps))
+        self._server.draining = self._replaced = True
+        self._server.listeners.clear()
+        for listener in self._listeners:
+            listener.release()
+        await leave_leases(app for app in self._apps if app.identity in keeps)
+
+    def _loops(self, stop: Stop) -> list[Coroutine[Any, Any, None]]:
         loops = [self._server.run(), keep_rotating(self.metrics, self._clock), *self._registry.loops()]
+        if self._predecessor is not None:
+            loops.append(self._take_over(self._predecessor))
+        if self._hand_over is not None:
+            loops.append(self._serve_hand_over(self._hand_over, stop))
         for app in self._apps:
             loops += app.loops()
         return loops
@@ -217,6 +326,7 @@ class Sidecar:
 
     async def _located(self, index: int) -> Registration:
         """What the app is registered as, once the way to Eureka is known."""
+        await self._in_charge.wait()
         transport, ip = self._transport, self.settings.apps[index].ip
         if transport is not None and not ip:
             ip = await own_address(lambda: transport.servers)
@@ -230,18 +340,38 @@ class Sidecar:
         given up last, when no heartbeat can bring it back."""
         _log.info("draining", delay_s=drain_delay_s)
         self._server.draining = True
+        if self._hand_over is not None:
+            self._hand_over.close()
         await drain(self._apps)
-        await asyncio.sleep(drain_delay_s)
+        if self._replaced:
+            await _until(lambda: len(self._server) == 0, drain_delay_s)  # each answer asks its caller to move
+        elif self._in_charge.is_set():
+            await asyncio.sleep(drain_delay_s)
         if not await self._server.close(self.settings.shutdown.grace):
             _log.warning("requests cut off", grace_s=self.settings.shutdown.grace)
         await deregister(self._apps)
 
     async def _close(self) -> None:
+        if self._predecessor is not None:
+            self._predecessor.close()
+        if self._hand_over is not None:
+            self._hand_over.close()
+        for listener in self._listeners:
+            listener.close()
         await self._pool.close()
         if self._admin is not None:
             await self._admin.close()
         if self._transport is not None:
             await self._transport.close()
+
+
+async def _until(condition: Callable[[], bool], within_s: float) -> bool:
+    """Whether it came true in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while not condition():  # noqa: ASYNC110 - no single event tells
+                await asyncio.sleep(_LOOK_S)
+    return condition()
 
 
 def _address(instance: Instance) -> Address:
@@ -284,16 +414,24 @@ def _breaker(policy: ServicePolicy) -> BreakerSettings:
     )
 
 
-def run(settings: Settings) -> int:
-    """`prana run`: until a signal says otherwise. Returns the exit code; raises StartupError."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(settings))
+def run(settings: Settings, *, replace: bool = False) -> int:
+    """`prana run`: until a signal says otherwise. Returns the exit code; raises StartupError.
+
+    The loop is left open, and whoever calls this ends the process at once: closing it, like the end of the
+    interpreter, would wait for a DNS look-up that hangs in one of libuv's threads.
+    """
+    predecessor = Predecessor.at(settings.shutdown.hand_over) if replace else None
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(_run(settings, predecessor))
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, predecessor: Predecessor | None) -> int:
     stop = Stop(settings.shutdown.drain_delay)
     with stop.installed():
-        sidecar = Sidecar(settings)
+        sidecar = Sidecar(settings, passed=passed_by_systemd(os.environ), predecessor=predecessor)
         await sidecar.start()
-        await sidecar.run(stop)
+        try:
+            await sidecar.run(stop)
+        except ExceptionGroup:
+            _log.exception("internal error: a part of the sidecar has failed, so all of it ends")
+            return 1
     return 0

@@ -56,6 +56,11 @@ class AppBeside:
             return Status.STARTING
         return Status.UP if self.health.up else Status.DOWN
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What Eureka knows it by: application name, in capitals as there, and instance id."""
+        return self.registration.app.upper(), self.registration.instance_id
+
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         return [self._check.run(), *([self._register(self.registrar)] if self.registrar is not None else [])]
 
@@ -76,6 +81,11 @@ async def drain(apps: Iterable[AppBeside]) -> None:
 async def deregister(apps: Iterable[AppBeside]) -> None:
     """All at once; as `Registrar.close`."""
     await asyncio.gather(*(app.registrar.close() for app in apps if app.registrar is not None))
+
+
+async def leave_leases(apps: Iterable[AppBeside]) -> None:
+    """All at once: stop renewing without deregistering, for another process goes on with them."""
+    await asyncio.gather(*(app.registrar.close(leave_lease=True) for app in apps if app.registrar is not None))
 
 
 def _probe(app: App) -> Probe:

@@ -42,7 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     file, settings, sidecar, machine = _file_flags(), _settings_flags(), _sidecar_flags(), _machine_flags()
 
-    _command(commands, "run", "run the sidecar beside an app", file, settings)
+    run = _command(commands, "run", "run the sidecar beside an app", file, settings)
+    run.add_argument(
+        "--replace",
+        action="store_true",
+        help="take over from the sidecar at shutdown.hand_over without refusing a call; start as usual if none runs",
+    )
     demo = _command(commands, "demo", "registry, sample instances, sidecar and light traffic, all on this machine")
     for flag, port, what in (
         ("--registry-port", 8761, "of the embedded registry"),

@@ -59,9 +59,13 @@ def _run(args: Namespace) -> int:
     _print_warnings(loaded)
     from prana import app, logs
 
-    log = loaded.settings.log
-    logs.configure(log.level, log.format, sys.stderr)
-    return app.run(loaded.settings)
+    settings = loaded.settings
+    if args.replace and not settings.shutdown.hand_over:
+        return _usage_error("--replace needs shutdown.hand_over, the path where the running sidecar hands over")
+    sink = logs.configure(settings.log.level, settings.log.format, sys.stderr)
+    code = app.run(settings, replace=args.replace)
+    sink.close()
+    os._exit(code)  # see app.run
 
 
 def _demo(args: Namespace) -> int:

@@ -20,6 +20,7 @@ class Stop:
     def __init__(self, drain_delay_s: float) -> None:
         self.requested = asyncio.Event()
         self.drain_delay_s = drain_delay_s
+        self._asked = False
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -35,8 +36,9 @@ class Stop:
                 loop.remove_signal_handler(number)
 
     def _stop(self, number: signal.Signals) -> None:
-        if self.requested.is_set():
+        if self._asked:
             os._exit(128 + number)  # asked twice: nothing may hold it up
+        self._asked = True
         if number is signal.SIGINT:
             self.drain_delay_s = 0.0
         self.requested.set()

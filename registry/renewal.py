@@ -145,14 +145,16 @@ class Registrar:
         self._draining = True
         try:
             async with asyncio.timeout(self._farewell_s), self._turn():
-                if self.registered:
+                if self.registered and not self._closed:
                     self._touch()
                     await self._register()
         except (EurekaUnavailable, TimeoutError) as error:
             _log.warning("drain not announced", reason=str(error) or "timed out")
 
-    async def close(self) -> None:
+    async def close(self, *, leave_lease: bool = False) -> None:
         """Deregister; nothing is sent afterwards. Best effort, within `settle_s` and `farewell_s`. Idempotent.
+
+        `leave_lease`: do not, for another process goes on with the same registration.
 
         Call it while `run` is still running, so that a registration in flight can finish: one that the server
         handled after our DELETE would leave a ghost until its lease expires (Netflix/eureka#98).
@@ -161,8 +163,8 @@ class Registrar:
         self._wake.set()
         await self._take_over_lock()
         try:
-            if self._maybe_listed:
-                self._maybe_listed = False
+            listed, self._maybe_listed = self._maybe_listed, False
+            if listed and not leave_lease:
                 await self._deregister()
         finally:
             self._lock.release()

@@ -123,7 +123,8 @@ class Proxy(Struct, frozen=True, kw_only=True):
     listen: tuple[Annotated[Address, endpoints.address(unix=True)], ...] = (Address("127.0.0.1", 8078),)
     default_service: Annotated[str, kinds.service_name(optional=True)] = ""  # lower case; "": none
     compat: Flag = True
-    max_connections: Count = 10_000
+    max_connections: Count = 10_000  # or fewer, where the limit of file descriptors allows no more
+    unix_mode: Annotated[str, kinds.text(r"(0?[0-7]{3})?", "an octal mode such as 0660")] = ""  # "": by the umask
 
 
 class Admin(Struct, frozen=True, kw_only=True):
@@ -135,6 +136,8 @@ class Admin(Struct, frozen=True, kw_only=True):
 class Shutdown(Struct, frozen=True, kw_only=True):
     drain_delay: Annotated[float, kinds.duration("0s", "1h")] = 10.0
     grace: Annotated[float, kinds.duration("0s", "1h")] = 30.0
+    # Where `prana run --replace` takes over from this process; "": nowhere.
+    hand_over: Annotated[str, kinds.text(r"(/.{1,100})?", "an absolute path of up to 101 characters")] = ""
 
 
 class Log(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,8 @@
 """One caller's connection: requests in, served one after another, answers out."""
 
 import asyncio
+import fcntl
+import termios
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -12,6 +14,7 @@ from prana.wire.body import BodyStream
 from prana.wire.gate import WriteGate
 from prana.wire.headers import interim_head, nominated, response_head
 from prana.wire.limits import (
+    DRAIN_IDLE_S,
     FEED_BYTES,
     HEAD_TIMEOUT_S,
     KEEP_ALIVE_TIMEOUT_S,
@@ -48,7 +51,6 @@ class Edge(Protocol):
 
     @property
     def handle(self) -> Handler: ...
-    def opened(self, connection: "DownstreamConnection") -> None: ...
     def closed(self, connection: "DownstreamConnection") -> None: ...
     def is_own(self, link: Link) -> bool: ...
 
@@ -96,7 +98,6 @@ class DownstreamConnection(asyncio.Protocol):
             self._link = (peer[:2], here[:2])
             self._from_loopback = peer[0] == "::1" or peer[0].removeprefix("::ffff:").startswith("127.")
         self._expires_s = self._edge.clock() + KEEP_ALIVE_TIMEOUT_S
-        self._edge.opened(self)
 
     def data_received(self, data: bytes) -> None:
         if not self._lingering:
@@ -275,7 +276,7 @@ class DownstreamConnection(asyncio.Protocol):
         """The answer is written: serve the next request, or close so that the caller still reads the answer."""
         if self._transport.is_closing():
             return
-        if keep_alive and not self._edge.draining:
+        if keep_alive:  # as the answer said; while draining the next one says `close`
             if request.body is not None:
                 request.body.discard()  # an unread one would keep the connection paused for the next request
             if self._waiting:
@@ -336,13 +337,25 @@ class DownstreamConnection(asyncio.Protocol):
     def serving(self) -> bool:
         return self._active is not None
 
-    def close_if_idle(self) -> None:
-        """For draining: connections that serve nothing end now, the others after their answer."""
-        if self._active is None:
-            self._transport.close()
+    def close_if_idle(self, now_s: float) -> None:
+        """For draining: ends a connection that nothing has happened on for DRAIN_IDLE_S, nor is about to."""
+        idle = self._active is None and not self._lingering and not self._reader.in_head
+        if idle and self._expires_s is not None:
+            used_s = self._expires_s - KEEP_ALIVE_TIMEOUT_S
+            if now_s - used_s >= DRAIN_IDLE_S and not _has_unread(self._transport):
+                self._close()
 
     def abort(self) -> None:
-        self._transport.abort()
+        if self._transport is not None:  # else it has only just been accepted, and ends with the process
+            self._transport.abort()
+
+
+def _has_unread(transport: asyncio.Transport) -> bool:
+    """Whether the kernel holds bytes of the caller that we have not seen yet."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.is_closing():
+        return False
+    return fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)) != bytes(4)
 
 
 def _unread(request: Request) -> bool:

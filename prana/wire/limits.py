@@ -25,6 +25,7 @@ KEEP_ALIVE_TIMEOUT_S: Final = 60.0
 # How long a body waits for the instance's 100 Continue; curl's own patience. Many servers never send one.
 CONTINUE_TIMEOUT_S: Final = 1.0
 LINGER_TIMEOUT_S: Final = 2.0  # after an early answer: time for the caller to read it
+DRAIN_IDLE_S: Final = 0.5  # without a request, before a connection counts as idle when we leave
 SWEEP_INTERVAL_S: Final = 1.0  # one timer for all connections; times above are kept to this grain
 
 # Below the keep-alive of Node (5 s), uvicorn (5 s) and most other app servers, so that we drop an idle

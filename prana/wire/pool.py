@@ -111,6 +111,11 @@ class Pool:
         for connection in self._idle.pop(address, ()):
             connection.close()
 
+    def drop_idle(self) -> None:
+        """Close every idle connection: file descriptors are short."""
+        for address in list(self._idle):
+            self.forget(address)
+
     async def close(self) -> None:
         for connection in list(self._open):
             connection.close()

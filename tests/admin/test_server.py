@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
@@ -13,7 +13,7 @@ from aiohttp import http_parser, web
 
 from admin import server
 from admin.metrics import ProxyMetrics
-from admin.server import AdminServer, serve
+from admin.server import Accept, AdminServer, Listen, serve
 from admin.views import AppView, ProxyView, ServiceView, Sources
 
 LOCAL = "Host: localhost"
@@ -32,6 +32,25 @@ class Answer:
         return json.loads(self.body)
 
 
+class Port:
+    """A port as asyncio opens it."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+        self.port = int(server.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def on(host: str = "127.0.0.1", port: int = 0) -> Listen:
+    async def listen(accept: Accept) -> list[Port]:
+        loop = asyncio.get_running_loop()
+        return [Port(await loop.create_server(cast(Callable[[], asyncio.Protocol], accept), host, port))]
+
+    return listen
+
+
 Ask = Callable[..., Awaitable[Answer]]
 Open = Callable[..., Awaitable[AdminServer]]
 
@@ -41,7 +60,7 @@ async def open_admin(sources_of: Callable[..., Sources], metrics: ProxyMetrics) 
     opened: list[AdminServer] = []
 
     async def build(sources: Sources | None = None, token: str = "", host: str = "127.0.0.1") -> AdminServer:
-        opened.append(await serve(sources or sources_of(), metrics, host, 0, token))
+        opened.append(await serve(sources or sources_of(), metrics, token, on(host)))
         return opened[-1]
 
     yield build
@@ -289,7 +308,7 @@ def test_a_reader_that_never_reads_is_cut_off(
     large = replace(service, nodes=tuple(service.nodes) * 50_000)
 
     async def stall() -> int:
-        admin = await serve(sources_of(services=[large]), metrics, "127.0.0.1", 0, "")
+        admin = await serve(sources_of(services=[large]), metrics, "", on())
         cut_off = asyncio.Event()
         abort = server._Connection._abort_if_stalled
 
@@ -362,11 +381,11 @@ async def test_one_connection_too_many_is_closed_at_once(open_admin: Open, monke
 async def test_a_taken_port_raises(open_admin: Open, sources_of: Callable[..., Sources], metrics: ProxyMetrics) -> None:
     admin = await open_admin()
     with pytest.raises(OSError, match="address already in use"):
-        await serve(sources_of(), metrics, "127.0.0.1", admin.port, "")
+        await serve(sources_of(), metrics, "", on(port=admin.port))
 
 
 async def test_after_close_nobody_listens(sources_of: Callable[..., Sources], metrics: ProxyMetrics) -> None:
-    admin = await serve(sources_of(), metrics, "127.0.0.1", 0, "")
+    admin = await serve(sources_of(), metrics, "", on())
     port = admin.port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     await admin.close()
@@ -381,4 +400,4 @@ async def test_the_pure_python_parser_is_refused(
 ) -> None:
     monkeypatch.setattr(http_parser, "HttpRequestParser", http_parser.HttpRequestParserPy)
     with pytest.raises(RuntimeError, match="pure-Python"):
-        await serve(sources_of(), metrics, "127.0.0.1", 0, "")
+        await serve(sources_of(), metrics, "", on())

@@ -172,7 +172,10 @@ BAD_FILES = [
     ("[proxy]\nlisen = 1", "prana.toml:2: proxy.lisen: unknown key; did you mean proxy.listen?"),
     ("[proxi]\nlisten = []", "prana.toml:1: proxi: unknown key; did you mean proxy?"),
     ("timeout = '5s'", "prana.toml:1: timeout: unknown key; did you mean app.health.timeout or defaults.timeout?"),
-    ("[shutdown]\nxyzzy = 1", "prana.toml:2: shutdown.xyzzy: unknown key; known here are drain_delay, grace"),
+    (
+        "[shutdown]\nxyzzy = 1",
+        "prana.toml:2: shutdown.xyzzy: unknown key; known here are drain_delay, grace, hand_over",
+    ),
     (
         "[services.a]\n'time out' = 1",
         'prana.toml:2: services.a."time out": unknown key; did you mean services.a.timeout?',

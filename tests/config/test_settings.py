@@ -37,12 +37,14 @@ path = "/eureka/"
 listen = ["127.0.0.1:8078"]
 default_service = ""
 max_connections = 10000
+unix_mode = ""
 [admin]
 listen = "0.0.0.0:8077"
 token = ""
 [shutdown]
 drain_delay = "10s"
 grace = "30s"
+hand_over = ""
 [log]
 level = "info"
 format = "auto"

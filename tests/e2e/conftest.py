@@ -1,6 +1,6 @@
 """Real processes: fixtures that start them, and see to it that none is left."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,10 @@ def start_sidecar(tmp_path: Path) -> Iterator[StartSidecar]:
     """Start `prana run` with these settings, as the sections of its file. None may log an internal error."""
     started: list[Sidecar] = []
 
-    def start(settings: Mapping[str, Any], *flags: str) -> Sidecar:
+    def start(settings: Mapping[str, Any], *flags: str, prefix: Sequence[str] = (), listens: bool = True) -> Sidecar:
         directory = tmp_path / f"sidecar-{len(started)}"
         directory.mkdir()
-        sidecar = Sidecar(directory, settings, *flags)
+        sidecar = Sidecar(directory, settings, *flags, prefix=prefix, listens=listens)
         started.append(sidecar)
         return sidecar
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -163,7 +163,15 @@ class App:
 class Sidecar(Process):
     """`prana run` with the given settings, on free ports unless they say otherwise."""
 
-    def __init__(self, directory: Path, settings: Mapping[str, Any], *flags: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, Any],
+        *flags: str,
+        prefix: Sequence[str] = (),
+        listens: bool = True,
+    ) -> None:
+        """`prefix`: a command that in the end becomes the one behind it. With `listens` False nothing is waited for."""
         self.file = directory / "prana.toml"
         usual: dict[str, dict[str, Any]] = {
             "eureka": {"urls": []},
@@ -175,9 +183,12 @@ class Sidecar(Process):
         merged = {**usual, **settings}
         merged.update((key, {**usual[key], **settings[key]}) for key in usual.keys() & settings.keys())
         self.file.write_text("".join(f"{line}\n" for line in _toml((), merged)))
-        super().__init__([str(PRANA), "run", "-c", str(self.file), *flags], directory / "sidecar.log", _environment())
+        command = [*prefix, str(PRANA), "run", "-c", str(self.file), *flags]
+        super().__init__(command, directory / "sidecar.log", _environment())
+        if not listens:
+            return
         listening = until(self._listening, "the sidecar to listen")
-        self.port = int(listening["proxy"][0].rpartition(":")[2])
+        self.port = int(next(each for each in listening["proxy"] if not each.startswith("unix:")).rpartition(":")[2])
         self.admin_port = int(listening["admin"].rpartition(":")[2])
 
     def _listening(self) -> dict[str, Any] | None:

@@ -156,6 +156,20 @@ async def test_more_callers_than_max_connections_are_turned_away(
     assert (await running.ask(get(b"/orders/"))).status == 200
 
 
+async def test_callers_that_come_all_at_once_are_counted_one_by_one(
+    start_sidecar: StartSidecar, upstream: Upstream
+) -> None:
+    running = await start_sidecar(upstream.port, proxy={"max_connections": 3})
+    callers = [await running.open() for _ in range(100)]
+    for caller in callers:
+        await caller.send(get(b"/orders/"))
+    statuses = [(await caller.answer()).status for caller in callers]
+    assert sorted(statuses) == [200] * 3 + [503] * 97
+    for caller in callers:
+        caller.close()
+    await until(lambda: len(running.sidecar._server) == 0 and not running.sidecar._server._refusals)
+
+
 async def test_the_recorder_sees_one_request_per_accepted_request(running: Running, upstream: Upstream) -> None:
     answers = await asyncio.gather(*(running.ask(get(b"/orders/%d" % n, b"X-Id: %d" % n)) for n in range(50)))
     assert {answer.status for answer in answers} == {200}

@@ -54,6 +54,53 @@ async def test_new_calls_are_still_served_during_the_drain_delay(
     assert (answer.status, answer.value(b"Connection")) == (200, b"close")
 
 
+async def test_a_connection_that_has_just_come_may_still_send_its_request(running: Running) -> None:
+    used, fresh = await running.open(), await running.open()
+    await used.ask(get(b"/orders/"))
+    running.stop.requested.set()
+    await until(lambda: not running.sidecar._server.addresses)
+    for caller in (used, fresh):
+        answer = await caller.ask(get(b"/orders/"))
+        assert (answer.status, answer.value(b"Connection")) == (200, b"close")
+    await running.task
+
+
+async def test_a_request_whose_head_has_begun_is_waited_for(running: Running) -> None:
+    caller, idle = await running.open(), await running.open()
+    await caller.send(b"GET /orders/ HTTP/1.1\r\n")
+    running.stop.requested.set()
+    assert await idle.rest() == b"", "which takes longer than any connection counts as used"
+    answer = await caller.ask(b"Host: a\r\n\r\n")
+    assert (answer.status, answer.value(b"Connection")) == (200, b"close")
+    await running.task
+
+
+async def test_an_answer_that_said_nothing_of_a_close_is_not_followed_by_one(
+    running: Running, upstream: Upstream
+) -> None:
+    """Draining begins between an answer's head and its end."""
+    go_on = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+        await go_on.wait()
+        await peer.send(b"cd")
+
+    upstream.serve = serve
+    caller = await running.open()
+    await caller.send(get(b"/orders/"))
+    head = await caller._until(b"ab")
+    assert b"Connection:" not in head
+    running.stop.requested.set()
+    await until(lambda: running.sidecar._server.draining)
+    go_on.set()
+    await caller._until(b"cd")
+    upstream.serve = answering
+    assert (await caller.ask(get(b"/orders/"))).value(b"Connection") == b"close"
+    await running.task
+
+
 async def test_what_exceeds_the_grace_is_cut_off_visibly(start_sidecar: StartSidecar, upstream: Upstream) -> None:
     async def serve(peer: Peer) -> None:
         await peer.request()

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from prana.app import Sidecar
+from prana.app import Sidecar, run
 from prana.config.settings import Admin, App, Eureka, Proxy, Settings, Shutdown
 from prana.config.units import Address
 from prana.identity import own_address
 from prana.signals import Stop
 from prana.startup import StartupError
 from registry.instance import Instance
+from registry.server import serve
 from registry.snapshot import EMPTY, anyone
 
 PATIENCE_S = 20.0
@@ -57,6 +59,53 @@ async def test_a_name_that_takes_its_time_holds_up_neither_the_work_nor_the_end(
         await asked.wait()
         stop.requested.set()
         await running
+
+
+class LoopFailed(Exception):
+    """A defect, in a test."""
+
+
+async def test_when_a_background_loop_fails_the_app_is_deregistered_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail = asyncio.Event()
+
+    async def keep_rotating(*_: object) -> None:
+        await fail.wait()
+        raise LoopFailed
+
+    monkeypatch.setattr("prana.app.keep_rotating", keep_rotating)
+    registry = await serve("127.0.0.1", 0)
+    settings = Settings(
+        apps=(App(name="orders", port=registry.port, hostname="h", ip="127.0.0.1", instance_id="o1"),),
+        eureka=Eureka(urls=(registry.url,)),
+        proxy=Proxy(listen=(HERE,)),
+        admin=Admin(listen=HERE),
+    )
+    sidecar = Sidecar(settings)
+    await sidecar.start()
+    with capture_logs() as logs:
+        running = asyncio.create_task(sidecar.run(Stop(0.0)))
+        async with asyncio.timeout(PATIENCE_S):
+            while not sidecar._views.eureka().registered:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.01)
+            fail.set()
+            with pytest.raises(ExceptionGroup) as caught:
+                await running
+    assert caught.group_contains(LoopFailed)
+    assert [line["instance"] for line in logs if line["event"] == "deregistered"] == ["o1"]
+    await registry.close()
+
+
+def test_a_failed_sidecar_ends_with_1_and_a_traceback_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise ExceptionGroup("of a task group", [LoopFailed()])
+
+    monkeypatch.setattr(Sidecar, "_leave", fail)
+    monkeypatch.setattr("asyncio.Event.wait", fail)
+    settings = Settings(eureka=Eureka(urls=()), proxy=Proxy(listen=(HERE,)), admin=Admin(listen=HERE))
+    with capture_logs() as logs:
+        assert run(settings) == 1
+    (line,) = [line for line in logs if line["log_level"] == "error"]
+    assert line["exc_info"]
 
 
 async def test_the_own_address_is_asked_for_until_there_is_a_route(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -312,6 +312,17 @@ async def test_closes_at_the_same_time_say_goodbye_once(registrar: Registrar, eu
     assert eureka.verbs == ["register", "cancel"]
 
 
+async def test_a_lease_that_is_left_to_another_process_is_neither_renewed_nor_given_back(
+    registrar: Registrar, eureka: Eureka
+) -> None:
+    await registrar.renew()
+    await registrar.close(leave_lease=True)
+    await registrar.renew()
+    await registrar.drain()
+    await registrar.close()
+    assert eureka.verbs == ["register"]
+
+
 async def test_closing_before_anything_was_sent_sends_nothing(registrar: Registrar, eureka: Eureka) -> None:
     await registrar.close()
     assert eureka.calls == []

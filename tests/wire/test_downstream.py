@@ -10,7 +10,7 @@ from prana.errors import ConnectionBroken
 from prana.request import End, Request, Response
 from prana.wire.body import BodyStream
 from prana.wire.downstream import DownstreamConnection
-from prana.wire.limits import HEAD_TIMEOUT_S, KEEP_ALIVE_TIMEOUT_S, LINGER_TIMEOUT_S, MAX_PIPELINED
+from prana.wire.limits import DRAIN_IDLE_S, HEAD_TIMEOUT_S, KEEP_ALIVE_TIMEOUT_S, LINGER_TIMEOUT_S, MAX_PIPELINED
 from prana.wire.upstream import Link
 
 from .conftest import Clock, FakeTransport, settle
@@ -43,9 +43,6 @@ class FakeEdge:
         self.ends.append(end)
         self.ended.set()
 
-    def opened(self, connection: DownstreamConnection) -> None:
-        self.open.add(connection)
-
     def closed(self, connection: DownstreamConnection) -> None:
         self.open.discard(connection)
 
@@ -59,6 +56,7 @@ class Line:
         sockname = "/run/prana.sock" if isinstance(peer, str) else ("127.0.0.1", 8078)
         self.transport = FakeTransport(peername=peer, sockname=sockname)
         self.connection = DownstreamConnection(edge)
+        edge.open.add(self.connection)
         self.connection.connection_made(self.transport)
 
     async def send(self, data: bytes) -> None:
@@ -330,12 +328,16 @@ async def test_half_a_request_is_not_waited_for(line: Line, unfinished: bytes) -
     assert line.connection.eof_received() is False
 
 
-async def test_draining_closes_after_the_answer_and_at_once_when_idle(edge: FakeEdge) -> None:
-    idle, busy = Line(edge), Line(edge)
+async def test_draining_closes_after_the_answer_and_what_is_idle(edge: FakeEdge, clock: Clock) -> None:
+    idle, begun, busy = Line(edge), Line(edge), Line(edge)
     await busy.send(GET)
+    await begun.send(GET[:9])
     edge.draining = True
-    for line in (idle, busy):
-        line.connection.close_if_idle()
+    idle.connection.close_if_idle(clock.now_s + DRAIN_IDLE_S - 0.01)
+    assert not idle.transport.is_closing(), "its first request may be on the way"
+    for line in (idle, begun, busy):
+        line.connection.close_if_idle(clock.now_s + DRAIN_IDLE_S)
+    assert not begun.transport.is_closing(), "it has begun to send a request"
     assert idle.transport.closing == "close"
     assert not busy.transport.is_closing()
     assert b"Connection: close" in await busy.answer()
