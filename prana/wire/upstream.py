@@ -21,7 +21,7 @@ from prana.wire.limits import (
     MAX_INTERIM_RESPONSES,
     MAX_LINE_BYTES,
 )
-from prana.wire.trailers import last_chunk
+from prana.wire.trailers import LAST_CHUNK, last_chunk
 from prana.wire.tunnel import Tunnel
 from prana.wire.upgrade import SWITCHING_PROTOCOLS, accepts
 
@@ -29,7 +29,8 @@ Endpoint = tuple[str, int]
 Link = tuple[Endpoint, Endpoint]  # who connected, to whom; both, for a local port serves several connections
 
 _BODILESS: Final = frozenset([204, 304])
-_REASON: Final = re.compile(rb"[\t -~\x80-\xff]*")  # RFC 9112 section 4; llhttp lets control characters pass
+# RFC 9112 section 4; llhttp lets control characters and any length pass.
+_REASON: Final = re.compile(rb"[\t -~\x80-\xff]{0,%d}" % MAX_LINE_BYTES)
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -88,7 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._transport.write(head)
                 self._sent()
             elif body.whole:
-                self._transport.write(head + _whole_body(request, body))
+                self._transport.write(head + self._whole_body(request, body))
                 self._sent()
             else:
                 self._transport.write(head)
@@ -143,8 +144,22 @@ class UpstreamConnection(asyncio.Protocol):
             except TimeoutError:
                 raise ResponseTimeout("the instance stopped reading the request", sent=True) from None
         if content_length is None:
-            write(last_chunk(body.trailers, request.connection_tokens))
+            write(self._last_chunk(request, body))
         self._sent()
+
+    def _whole_body(self, request: Request, body: BodyStream) -> bytes:
+        data = body.take()
+        if request.content_length is not None:
+            return data
+        end = self._last_chunk(request, body)
+        return b"%x\r\n%b\r\n%b" % (len(data), data, end) if data else end
+
+    def _last_chunk(self, request: Request, body: BodyStream) -> bytes:
+        end = last_chunk(body.trailers, request.connection_tokens)
+        if end != LAST_CHUNK:
+            # aiohttp 3.14 takes trailers for headers of the next request on the connection, whoever's that is.
+            self._tainted = True
+        return end
 
     def _uploaded(self, pump: "asyncio.Task[None]") -> None:
         if not pump.cancelled() and (error := pump.exception()) is not None:
@@ -382,11 +397,3 @@ def _exceeds_head(data: bytes) -> bool:
         return True
     _, earlier, last = data[:-4].rpartition(b"\r\n\r\n")
     return bool(earlier) and not last.startswith(b"HTTP/")
-
-
-def _whole_body(request: Request, body: BodyStream) -> bytes:
-    data = body.take()
-    if request.content_length is not None:
-        return data
-    end = last_chunk(body.trailers, request.connection_tokens)
-    return b"%x\r\n%b\r\n%b" % (len(data), data, end) if data else end

@@ -54,7 +54,7 @@ class Wire:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        self.received = b""  # every byte read so far
+        self.received = bytearray()  # every byte read so far
         self.trailers: Headers = []  # of the latest chunked body
 
     async def send(self, data: bytes) -> None:
@@ -131,6 +131,7 @@ class Recorded:
     head: bytes
     body: bytes = b""
     trailers: Headers = field(default_factory=list)
+    whole: bool = False  # its body was read to the end
     line: bytes = b""
     headers: Headers = field(default_factory=list)
 
@@ -158,6 +159,7 @@ class Peer(Wire):
         recorded = await self.head()
         recorded.body = await self._body(recorded.headers)
         recorded.trailers = self.trailers
+        recorded.whole = True
         return recorded
 
 
@@ -178,6 +180,20 @@ async def answering(peer: Peer, answer: bytes | Callable[[Recorded], bytes] = OK
         while True:
             recorded = await peer.request()
             await peer.send(answer if isinstance(answer, bytes) else answer(recorded))
+
+
+async def breaking_off(peer: Peer) -> None:
+    """Takes a request and closes without an answer."""
+    await peer.request()
+
+
+async def silent(peer: Peer) -> None:
+    await peer.request()
+    await peer.ended()
+
+
+async def unavailable(peer: Peer) -> None:
+    await answering(peer, response(b"busy", status=b"503 Service Unavailable"))
 
 
 class Upstream:
@@ -361,17 +377,21 @@ StartSidecar = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
-async def start_upstream() -> AsyncIterator[StartUpstream]:
-    started: list[Upstream] = []
+def started_upstreams() -> list[Upstream]:
+    """Every instance of the test."""
+    return []
 
+
+@pytest.fixture
+async def start_upstream(started_upstreams: list[Upstream]) -> AsyncIterator[StartUpstream]:
     async def start(serve: Serve = answering, port: int = 0) -> Upstream:
         upstream = Upstream(serve)
         await upstream.start(port)
-        started.append(upstream)
+        started_upstreams.append(upstream)
         return upstream
 
     yield start
-    for upstream in started:
+    for upstream in started_upstreams:
         await upstream.stop()
 
 

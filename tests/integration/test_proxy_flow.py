@@ -149,41 +149,6 @@ async def test_a_slow_upload_does_not_use_up_the_attempts_time(start_sidecar: St
     assert (await caller.answer()).status == 200
 
 
-async def test_an_early_answer_to_an_upload_reaches_the_caller(running: Running, upstream: Upstream) -> None:
-    async def serve(peer: Peer) -> None:
-        if upstream.connections > 1:
-            await answering(peer)
-            return
-        await peer.head()
-        await peer.send(response(b"too large", status=b"413 Content Too Large"))
-        await peer.ended()
-
-    upstream.serve = serve
-    caller = await running.open()
-    await caller.send(get(b"/orders/", b"Content-Length: %d" % SIZE_BYTES, method=b"POST") + bytes(1024))
-    answer = await caller.answer()
-    assert (answer.status, answer.body, answer.value(b"Connection")) == (413, b"too large", b"close")
-    await until(lambda: upstream.ends == 1, "the instance's connection to be discarded")
-    assert await caller.rest() == b""
-    assert (await running.ask(get(b"/orders/"))).body == b"ok"
-
-
-async def test_an_early_answer_is_readable_although_the_caller_keeps_sending(
-    running: Running, upstream: Upstream
-) -> None:
-    async def serve(peer: Peer) -> None:
-        await peer.head()
-        await peer.send(response(b"too large", status=b"413 Content Too Large"))
-        await peer.ended()
-
-    upstream.serve = serve
-    caller = await running.open()
-    await caller.send(get(b"/orders/", b"Content-Length: %d" % (8 * MIB), method=b"POST"))
-    for _ in range(8):
-        await caller.send(bytes(MIB))
-    assert (await caller.answer()).status == 413
-
-
 async def test_a_streamed_answer_is_passed_on_as_it_comes(running: Running, upstream: Upstream) -> None:
     go_on = asyncio.Event()
 
@@ -210,3 +175,17 @@ async def test_many_small_chunks_arrive_whole(running: Running, upstream: Upstre
     await sending
     assert (await caller.ask(b"0\r\n\r\n")).status == 200
     assert upstream.requests[0].body == b"x" * count
+
+
+async def test_a_body_that_stalls_is_cut_off(start_sidecar: StartSidecar, upstream: Upstream) -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfive!")
+        await peer.ended()
+
+    upstream.serve = serve
+    running = await start_sidecar(upstream.port, idle_timeout=0.05)
+    caller = await running.open()
+    await caller.send(get(b"/orders/"))
+    assert await caller.ended() == "reset"
+    await until(lambda: upstream.ends == 1)

@@ -4,7 +4,7 @@ import asyncio
 
 from prana.wire.limits import MAX_PIPELINED
 
-from .conftest import Peer, Recorded, Running, StartSidecar, Upstream, answering, get, post, response, until
+from .conftest import Peer, Recorded, Running, StartSidecar, Upstream, answering, get, response, until
 
 
 async def test_sequential_requests_share_one_connection_on_both_sides(running: Running, upstream: Upstream) -> None:
@@ -20,26 +20,6 @@ async def test_callers_take_turns_on_one_upstream_connection(running: Running, u
     for _ in range(3):
         assert (await running.ask(get(b"/orders/"))).status == 200
     assert upstream.connections == 1
-
-
-async def test_pipelined_requests_are_answered_in_order(running: Running, upstream: Upstream) -> None:
-    async def serve(peer: Peer) -> None:
-        await answering(peer, lambda request: response(request.line.split(b" ")[1]))
-
-    upstream.serve = serve
-    caller = await running.open()
-    await caller.send(b"".join(get(b"/orders/%d" % n) for n in range(60)))
-    assert [(await caller.answer()).body for _ in range(60)] == [b"/%d" % n for n in range(60)]
-    assert upstream.connections == 1
-
-
-async def test_pipelined_requests_with_bodies_are_kept_apart(running: Running, upstream: Upstream) -> None:
-    caller = await running.open()
-    chunked = get(b"/orders/2", b"Transfer-Encoding: chunked", method=b"PUT") + b"3\r\nabc\r\n0\r\n\r\n"
-    await caller.send(post(b"/orders/1", b"GET / HTTP/1.1\r\n\r\n") + chunked + get(b"/orders/3"))
-    for _ in range(3):
-        assert (await caller.answer()).status == 200
-    assert [request.body for request in upstream.requests] == [b"GET / HTTP/1.1\r\n\r\n", b"abc", b""]
 
 
 async def test_a_pipelining_caller_is_not_read_far_ahead_of_its_answers(running: Running, upstream: Upstream) -> None:
@@ -68,27 +48,6 @@ async def test_a_pipelining_caller_is_not_read_far_ahead_of_its_answers(running:
     sending.cancel()
 
 
-async def test_connection_close_is_obeyed_and_what_follows_is_not_read(running: Running, upstream: Upstream) -> None:
-    caller = await running.open()
-    await caller.send(get(b"/orders/1", b"Connection: close") + get(b"/orders/2"))
-    answer = await caller.answer()
-    assert answer.value(b"Connection") == b"close"
-    assert await caller.rest() == b""
-    assert len(upstream.requests) == 1
-
-
-async def test_an_upstream_that_says_close_is_not_used_again(running: Running, upstream: Upstream) -> None:
-    async def serve(peer: Peer) -> None:
-        await answering(peer, response(b"x", b"Connection: close"))
-
-    upstream.serve = serve
-    caller = await running.open()
-    for _ in range(2):
-        answer = await caller.ask(get(b"/orders/"))
-        assert answer.values(b"Connection") == [], "the instance's connection is not the caller's"
-    assert upstream.connections == 2
-
-
 async def test_a_keep_alive_header_with_a_short_timeout_is_believed(running: Running, upstream: Upstream) -> None:
     async def serve(peer: Peer) -> None:
         await answering(peer, response(b"x", b"Keep-Alive: timeout=1"))
@@ -97,45 +56,6 @@ async def test_a_keep_alive_header_with_a_short_timeout_is_believed(running: Run
     for _ in range(2):
         await running.ask(get(b"/orders/"))
     assert upstream.connections == 2
-
-
-async def test_an_http_1_0_caller_gets_a_length_and_the_close(running: Running, upstream: Upstream) -> None:
-    caller = await running.open()
-    answer = await caller.ask(b"GET /orders/a HTTP/1.0\r\n\r\n")
-    assert answer.line == b"HTTP/1.1 200 OK"
-    assert (answer.value(b"Connection"), answer.body) == (b"close", b"ok")
-    assert await caller.rest() == b""
-    assert upstream.requests[0].line == b"GET /a HTTP/1.1"
-    assert upstream.requests[0].values(b"Via") == [b"1.0 prana"]
-
-
-async def test_an_http_1_0_caller_gets_no_chunks(running: Running, upstream: Upstream) -> None:
-    async def serve(peer: Peer) -> None:
-        await answering(peer, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
-
-    upstream.serve = serve
-    caller = await running.open()
-    answer = await caller.ask(b"GET /orders/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-    assert answer.values(b"Transfer-Encoding") == answer.values(b"Content-Length") == []
-    assert (answer.value(b"Connection"), answer.body) == (b"close", b"abc")
-
-
-async def test_an_http_1_0_caller_keeps_no_connection_even_if_it_asks(running: Running) -> None:
-    caller = await running.open()
-    answer = await caller.ask(b"GET /orders/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-    assert (answer.value(b"Connection"), answer.body) == (b"close", b"ok")
-    assert await caller.rest() == b""
-
-
-async def test_a_refused_body_that_has_arrived_does_not_block_the_connection(
-    running: Running, upstream: Upstream
-) -> None:
-    """The body is larger than what is buffered before the caller is paused, and nobody ever takes it."""
-    caller = await running.open()
-    answer = await caller.ask(post(b"/nobody/", bytes(200_000)))
-    assert answer.problem == (404, "destination_not_found")
-    if answer.values(b"Connection") == []:
-        assert (await caller.ask(get(b"/orders/"))).status == 200
 
 
 async def test_more_callers_than_max_connections_are_turned_away(

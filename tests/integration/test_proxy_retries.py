@@ -20,28 +20,17 @@ from .conftest import (
     StartUpstream,
     Upstream,
     answering,
+    breaking_off,
     get,
     post,
     response,
+    silent,
+    unavailable,
     until,
 )
 
 IDEMPOTENT = [get(b"/orders/"), get(b"/orders/", method=b"DELETE"), post(b"/orders/", b"abc", method=b"PUT")]
 OTHER = [post(b"/orders/", b"abc"), post(b"/orders/", b"abc", method=b"PATCH")]
-
-
-async def breaking_off(peer: Peer) -> None:
-    """Takes a request and closes without an answer."""
-    await peer.request()
-
-
-async def silent(peer: Peer) -> None:
-    await peer.request()
-    await peer.ended()
-
-
-async def unavailable(peer: Peer) -> None:
-    await answering(peer, response(b"busy", status=b"503 Service Unavailable"))
 
 
 @contextlib.contextmanager
@@ -118,22 +107,6 @@ async def test_an_idempotent_request_that_broke_off_is_tried_on_another_instance
     assert len(good.requests) == 6, "a retry goes to the node not tried yet"
     bodies = {request.body for request in bad.requests + good.requests}
     assert len(bodies) == 1, "each attempt sends the whole body"
-
-
-@pytest.mark.parametrize("raw", OTHER)
-@pytest.mark.parametrize("serve", [breaking_off, silent, unavailable])
-async def test_another_request_that_was_sent_is_never_sent_again(
-    start_sidecar: StartSidecar, upstream: Upstream, raw: bytes, serve: object
-) -> None:
-    upstream.serve = serve  # type: ignore[assignment] # parametrised
-    running = await start_sidecar(upstream.port, attempt_timeout=0.1 if serve is silent else 5.0)
-    answer = await running.ask(raw)
-    if serve is unavailable:
-        assert (answer.status, answer.body, answer.values(b"Proxy-Status")) == (503, b"busy", [])
-    else:
-        terminated = serve is breaking_off
-        assert answer.problem == ((502, "connection_terminated") if terminated else (504, "http_response_timeout"))
-    assert len(upstream.requests) == 1
 
 
 async def test_an_attempt_that_takes_too_long_is_tried_elsewhere(
