@@ -16,6 +16,9 @@ from loadbalancer.window import RollingWindow
 OTHER = "other"
 """The series of requests for names nobody knows: callers cannot make series by making names up."""
 
+COMPAT = "prana:compat"
+"""The series of the endpoints that Prana answers on the proxy port; not a name that a service can be called by."""
+
 _EVENT_WINDOW_S = 10.0  # metrics.rollingStats.timeInMilliseconds
 _EVENT_BUCKETS = 10
 _MAX_SERIES = 1000  # registry content is not trusted either: names beyond these also go to OTHER

@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import partial
 from itertools import chain
 from random import Random
@@ -15,7 +15,7 @@ import structlog
 import uvloop
 
 import admin.server
-from admin.metrics import ProxyMetrics
+from admin.metrics import COMPAT, ProxyMetrics
 from admin.rotation import keep_rotating
 from loadbalancer.balancer import Balancer, EjectionEvent
 from loadbalancer.ejection import EjectionSettings
@@ -26,15 +26,16 @@ from prana.config.settings import ServicePolicy, Settings
 from prana.config.units import Address as ListenAddress
 from prana.filters.admit import Admit
 from prana.filters.balance import Balance
+from prana.filters.compat import Compat
 from prana.filters.deadline import Deadline
 from prana.filters.fallback import Fallback
 from prana.filters.observe import Observe
 from prana.filters.rescue import Rescue
 from prana.filters.retry import Retry
-from prana.filters.route import Route
+from prana.filters.route import Endpoint, Route
 from prana.handover import HandOver, Identity, Predecessor
 from prana.identity import UNKNOWN_IP, own_address, registrations_of
-from prana.journal import BreakerJournal, access_sink, log_ejection
+from prana.journal import BreakerJournal, ShadowJournal, access_sink, log_ejection
 from prana.pipeline import common_pipeline, service_pipeline
 from prana.registry_client import RegistryClient
 from prana.resilience.breaker import Breaker, BreakerSettings
@@ -108,7 +109,7 @@ class Sidecar:
             common_pipeline(
                 Observe(self.metrics, clock, access_sink(settings.log.access)),
                 Rescue(),
-                Route(self._services, settings.proxy.default_service),
+                Route(self._services, settings.proxy.default_service, self._endpoints()),
             ),
             self._pool,
             clock,
@@ -120,6 +121,20 @@ class Sidecar:
         )
         self._admin: admin.server.AdminServer | None = None
         self._apps: list[AppBeside] = []
+
+    def _endpoints(self) -> Mapping[str, Endpoint]:
+        """What the proxy answers itself."""
+        if not self.settings.proxy.compat:
+            return {}
+        if self._discovery is not None:
+            self._discovery.subscribe(ShadowJournal().update)
+        return Compat(
+            self.metrics.service(COMPAT),
+            apps=lambda: self._views.apps(),  # noqa: PLW0108 - the views are made after the proxy, which they show
+            draining=lambda: self._server.draining,
+            up_instances=self._services.listed,
+            property_of=self.settings.properties.get,
+        ).endpoints()
 
     def _make_service(self, name: str, instances: tuple[Instance, ...], static: bool) -> Service:
         policy, clock = self.settings.policy_for(name), self._clock

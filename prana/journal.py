@@ -7,8 +7,10 @@ from pybreaker import CircuitBreakerListener
 
 from admin.metrics import RequestOutcome
 from loadbalancer.balancer import EjectionEvent
+from prana.compat import SHADOWING
 from prana.filters.observe import AccessSink
 from prana.request import Request, Response
+from registry.snapshot import Snapshot
 
 _log = structlog.get_logger()
 
@@ -22,6 +24,24 @@ class BreakerJournal(CircuitBreakerListener):
     def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
         write = _log.info if new_state.name == "closed" else _log.warning
         write(f"breaker {new_state.name}", service=self._service, before=old_state.name if old_state else None)
+
+
+class ShadowJournal:
+    """Warns of services of the registry with paths that Prana answers itself, once of each."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """A new registry snapshot."""
+        for name, paths in SHADOWING.items():
+            if name not in self._told and (name in snapshot.apps or name in snapshot.vips):
+                self._told.add(name)
+                _log.warning(
+                    "service not reached by these paths, but with X-Prana-Service, or with proxy.compat = false",
+                    service=name,
+                    paths=paths,
+                )
 
 
 def log_ejection(service: str, event: EjectionEvent) -> None:

@@ -55,6 +55,7 @@ class Request:
         "max_forwards",
         "method",
         "metrics",
+        "named_service",
         "path",
         "proxy_port",
         "received_s",
@@ -85,6 +86,7 @@ class Request:
         self.from_loopback = False  # loopback address or Unix socket
         self.looped = False  # arrived over one of our own upstream connections
         self.malformed: BadRequest | None = None
+        self.named_service: bytes | None = None  # X-Prana-Service as sent; several with commas between
         self.request_id = b""
         self.explain = False
         self.service = ""

@@ -11,6 +11,7 @@ from registry.instance import Instance
 from registry.snapshot import Snapshot
 
 _RETRY_AFTER_S = 1.0
+_NOT_READ = "no Eureka server has answered yet, so the instances of this service are not known"
 
 
 class Registry(Protocol):
@@ -67,13 +68,23 @@ class Services:
         except TimeoutError:
             if name in self._with_fallback:
                 return
-            detail = "no Eureka server has answered yet, so the instances of this service are not known"
-            raise RegistryNotRead(detail, retry_after_s=_RETRY_AFTER_S) from None
+            raise RegistryNotRead(_NOT_READ, retry_after_s=_RETRY_AFTER_S) from None
 
     def _instances(self, name: str) -> tuple[Instance, ...] | None:
         if name in self._static:
             return self._static[name]
         return self._registry.snapshot.callable_instances(name) if self._registry is not None else None
+
+    def listed(self, name: str) -> tuple[Instance, ...]:
+        """The UP instances of a lower-case name, none when nobody has it, for callers that call them themselves.
+        Never waits; raises RegistryNotRead."""
+        if name in self._static:
+            return self._static[name]
+        if self._registry is None:
+            return ()
+        if not self._registry.first_read.is_set():
+            raise RegistryNotRead(_NOT_READ, retry_after_s=_RETRY_AFTER_S)
+        return self._registry.snapshot.up_instances(name) or ()
 
     def _open(self, name: str, instances: tuple[Instance, ...]) -> Service:
         service = self._made.get(name)

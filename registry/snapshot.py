@@ -77,6 +77,12 @@ class Snapshot:
     def callable_instances(self, service: str) -> tuple[Instance, ...] | None:
         """The instances of a lower-case application name or VIP that are UP, have a plain port and may be called;
         None for a name nobody has."""
+        up = self.up_instances(service)
+        return None if up is None else tuple(each for each in up if each.port > 0)
+
+    def up_instances(self, service: str) -> tuple[Instance, ...] | None:
+        """The instances of a lower-case application name or VIP that are UP and may be called, by whatever port;
+        None for a name nobody has."""
         members = (*self.apps.get(service, ()), *self.vips.get(service, ()))
         if not members:
             return None
@@ -84,7 +90,7 @@ class Snapshot:
         return tuple(
             each
             for key, each in by_key.items()
-            if each.status is Status.UP and each.port > 0 and key not in self.refused
+            if each.status is Status.UP and key not in self.refused and (each.port > 0 or each.secure_port > 0)
         )
 
     @property

@@ -6,6 +6,7 @@ from itertools import combinations
 
 from msgspec import UNSET
 
+from prana.compat import SHADOWING
 from prana.config.positions import Path
 from prana.config.settings import App, AppHealth, Fallback, Policy, ServicePolicy, Settings
 from prana.config.shapes import Tables
@@ -130,6 +131,9 @@ def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Findin
 def _service(at: Path, service: ServicePolicy, settings: Settings) -> Iterator[Finding]:
     if service.fallback is not None:
         yield from _fallback((*at, "fallback"), service.fallback)
+    if settings.proxy.compat and at[-1] in SHADOWING:
+        message = f"is not reached by {SHADOWING[str(at[-1])]}, paths of proxy.compat, but with X-Prana-Service"
+        yield Finding((at, ("proxy", "compat")), message, warning=True)
     instances = service.instances
     for address in dict.fromkeys(address for address in instances if instances.count(address) > 1):
         yield Finding(((*at, "instances"),), f"has {address} more than once; each instance once")

@@ -164,6 +164,17 @@ def plain_text() -> Kind:
     return Kind(string, {"type": "string"})
 
 
+def property_value() -> Kind:
+    """Any string under a name of the user's choice. Of a name with dots TOML makes tables, unless it is quoted."""
+
+    def parse(value: object) -> str:
+        if isinstance(value, dict):
+            raise ValueError('is a table; a name with dots stands in quotes, as in "a.b" = "value"')
+        return string(value)
+
+    return Kind(parse, {"type": "string"}, show=mask_credentials)
+
+
 def argument() -> Kind:
     """One argument of a command: any string that a program can be given."""
 

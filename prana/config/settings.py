@@ -122,7 +122,7 @@ class Eureka(Struct, frozen=True, kw_only=True):
 class Proxy(Struct, frozen=True, kw_only=True):
     listen: tuple[Annotated[Address, endpoints.address(unix=True)], ...] = (Address("127.0.0.1", 8078),)
     default_service: Annotated[str, kinds.service_name(optional=True)] = ""  # lower case; "": none
-    compat: Flag = True
+    compat: Flag = True  # the endpoints of Netflix Prana and Spring Cloud Netflix Sidecar
     max_connections: Count = 10_000  # or fewer, where the limit of file descriptors allows no more
     unix_mode: Annotated[str, kinds.text(r"(0?[0-7]{3})?", "an octal mode such as 0660")] = ""  # "": by the umask
 
@@ -229,6 +229,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     log: Log = Log()
     defaults: Policy = Policy()
     services: dict[ServiceName, ServicePolicy] = {}  # by lower-case name, defaults merged in
+    properties: dict[Annotated[str, kinds.text(r".+", "a name")], Annotated[str, kinds.property_value()]] = {}
 
     @property
     def registers(self) -> bool:

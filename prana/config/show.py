@@ -107,6 +107,7 @@ def _leaf_schema(kind: Kind, path: Path, default: Any) -> dict[str, Any]:
     schema = dict(kind.schema)
     if "enum" in schema:
         schema["enum"] = [value for value in schema["enum"] if not refusal(path, value)]
-    if default is not UNSET and not _is_required(Leaf(kind), default):
+    given = default is not UNSET and default is not None  # None under a key that the user chooses
+    if given and not _is_required(Leaf(kind), default):
         schema["default"] = kind.show(default)
     return schema

@@ -6,7 +6,8 @@ configuration are ordered by precedence, weakest first: file, environment, flags
 Environment: `PRANA_` and the path, upper case, `__` between its parts (`PRANA_PROXY__LISTEN`). Lists are comma
 separated or JSON, tables and arrays of tables are JSON. In the name of a service `_` stands for `-`, so that
 `PRANA_SERVICES__USER_SERVICE__TIMEOUT` is `services.user-service.timeout`; a name with a dot or an underscore
-is written in the file, with `--set`, or as JSON in `PRANA_SERVICES`.
+is written in the file, with `--set`, or as JSON in `PRANA_SERVICES`. The name of a property is lower case in a
+variable; any other is written likewise, or as JSON in `PRANA_PROPERTIES`.
 """
 
 import re

@@ -10,7 +10,6 @@ from prana.config.settings import RIBBON_RULES
 
 # A path, or a path and one value of it; a policy's path stands for the services' too.
 NOT_AVAILABLE: Mapping[str, str] = {
-    "proxy.compat": "the Prana and Spring sidecar endpoints are not served",
     "admin.dashboard": "there is no dashboard page",
     "app.data_center=Amazon": "no Amazon metadata is read",
     **{

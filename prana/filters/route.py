@@ -1,17 +1,24 @@
 """Raw first segment of the path to the service's own pipeline."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from prana.config.settings import ServicePolicy
 from prana.errors import BadRequest, LoopDetected, ServiceNotFound
 from prana.filters.options import own_options
-from prana.request import Handler, Request, Response
+from prana.request import Request, Response
 from prana.service import Service
 from prana.wire.limits import MAX_HOPS
 from prana.wire.upgrade import Upgrade
 
 _NAME_CHARACTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _MAX_NAME = 128
+
+Destination = tuple[bytes, bytes]
+"""A service's name as the caller spelt it, and what its instance is to be asked for."""
+
+Endpoint = Callable[[Request], Response | Destination | None]
+"""What Prana does with a path of its own: answers, addresses a service, or None when the path is not its own."""
 
 
 class Directory(Protocol):
@@ -24,9 +31,13 @@ class Directory(Protocol):
 class Route:
     """The end of the common pipeline and the beginning of the service's."""
 
-    def __init__(self, directory: Directory, default_service: str) -> None:
+    def __init__(
+        self, directory: Directory, default_service: str, endpoints: Mapping[str, Endpoint] | None = None
+    ) -> None:
+        """`endpoints` are Prana's own, by the lower-case first segment of their paths."""
         self._directory = directory
         self._default_service = default_service  # lower case; "": none
+        self._endpoints = endpoints or {}
 
     async def __call__(self, request: Request) -> Response:
         if request.malformed is not None:
@@ -36,6 +47,12 @@ class Route:
         if request.max_forwards == 0:
             return own_options()  # RFC 9110 section 7.6.2: we are the final recipient
         name, path = split_target(request.target)
+        if request.named_service is not None or name in self._endpoints:
+            own = self._addressed(request, name)
+            if isinstance(own, Response):
+                return own
+            if own is not None:
+                return await self._forward(request, *own)
         service = await self._directory.find(name) if name else None
         if service is None and self._default_service:
             path = request.target
@@ -45,6 +62,18 @@ class Route:
         if service is None:
             request.service = name
             raise ServiceNotFound(_not_found_detail(name))
+        return await self._enter(request, service, path)
+
+    async def _forward(self, request: Request, spelt: bytes, path: bytes) -> Response:
+        """To a service that was addressed outright, so that no default stands in for it."""
+        name = service_name(spelt)
+        service = await self._directory.find(name)
+        if service is None:
+            request.service = name
+            raise ServiceNotFound(_not_found_detail(name))
+        return await self._enter(request, service, path)
+
+    def _enter(self, request: Request, service: Service, path: bytes) -> Awaitable[Response]:
         if climbs(path):
             raise BadRequest("the path climbs above the service with ..")
         request.service, request.path = service.name, path
@@ -53,8 +82,21 @@ class Route:
             _allow(request, request.upgrade, service.policy)
         request.metrics = service.metrics
         service.metrics.request_started()
-        handler: Handler = service.handler
-        return await handler(request)
+        return service.handler(request)
+
+    def _addressed(self, request: Request, name: str) -> Response | Destination | None:
+        """X-Prana-Service wins over all that a path may mean, so that every service has a way to be reached."""
+        if request.named_service is not None:
+            return request.named_service, request.target
+        return self._endpoints[name](request)
+
+
+def service_name(spelt: bytes) -> str:
+    """The lower-case name of a service that is given as a whole. Raises BadRequest."""
+    name, _ = split_target(b"/" + spelt)
+    if len(name) != len(spelt) or not name:
+        raise BadRequest("a service is named once, by 1 to 128 letters, digits, dots, dashes or underscores")
+    return name
 
 
 def _allow(request: Request, upgrade: Upgrade, policy: ServicePolicy) -> None:

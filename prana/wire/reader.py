@@ -142,6 +142,7 @@ class RequestReader:
         self._via_count = 0
         self._explain = False
         self._max_forwards: bytes | None = None
+        self._named_service: bytes | None = None
 
     def on_message_begin(self) -> None:
         if self.finished:
@@ -192,6 +193,7 @@ class RequestReader:
         request.keep_alive = self._parser.should_keep_alive() and not request.http10
         request.via_count = self._via_count
         request.explain = self._explain and request.from_loopback
+        request.named_service = self._named_service
         if self._hosts:
             request.host = self._hosts[0]
         try:
@@ -311,6 +313,9 @@ class RequestReader:
     def _note_max_forwards(self, value: bytes) -> None:
         self._max_forwards = value if self._max_forwards is None else self._max_forwards + b"," + value
 
+    def _note_service(self, value: bytes) -> None:
+        self._named_service = value if self._named_service is None else self._named_service + b"," + value
+
     def _note_content_length_lookalike(self, value: bytes) -> None:
         self._lookalike = b"Content_Length"
 
@@ -327,6 +332,7 @@ _NOTED: Final[dict[bytes, Callable[[RequestReader, bytes], None]]] = {
     b"via": RequestReader._note_via,
     b"max-forwards": RequestReader._note_max_forwards,
     b"x-prana-explain": RequestReader._note_explain,
+    b"x-prana-service": RequestReader._note_service,
     # CGI-style gateways read an underscore as a dash, so these smuggle framing past us.
     b"content_length": RequestReader._note_content_length_lookalike,
     b"transfer_encoding": RequestReader._note_coding_lookalike,

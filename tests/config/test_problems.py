@@ -228,6 +228,12 @@ BAD_FILES = [
         "[services.a]\nfallback = { json = 1, body = 'x' }",
         "prana.toml:2: services.a.fallback: has both json and body; allowed is exactly one of them",
     ),
+    # Properties
+    (
+        "[properties]\na.b = '1'",
+        'prana.toml:2: properties.a: is a table; a name with dots stands in quotes, as in "a.b" = "value"',
+    ),
+    ("[properties]\na = 1", "prana.toml:2: properties.a: must be a string, not 1"),
     # No TOML
     ("a = 1\nb 2\n", "prana.toml:2: is not TOML: Expected '=' after a key in a key/value pair, column 3"),
     ("a = 1\nb = 'x\n", """prana.toml:2: is not TOML: Expected "'" at the end of the file"""),
@@ -242,7 +248,6 @@ def test_a_bad_file_is_refused_with_exactly_this_line(text: str, line: str, prob
 
 
 UNAVAILABLE_FILES = [
-    ("[proxy]\ncompat = false", "proxy.compat"),
     ("[admin]\ndashboard = true", "admin.dashboard"),
     ("app.port = 1\n'app'.'name' = 'x'\napp.data_center = 'Amazon'", "app.data_center"),
     *((f"[defaults.balancer]\nrule = '{rule}'", "defaults.balancer.rule") for rule in RIBBON_RULES[1:]),
@@ -261,7 +266,7 @@ def test_every_row_of_the_table_of_unavailable_keys_is_tested() -> None:
 
 
 def test_an_unavailable_key_with_a_wrong_type_says_so_first(problems_of: Problems) -> None:
-    assert problems_of("[proxy]\ncompat = 3") == ["prana.toml:2: proxy.compat: must be true or false, not 3"]
+    assert problems_of("[admin]\ndashboard = 3") == ["prana.toml:2: admin.dashboard: must be true or false, not 3"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from prana.config import Loaded, load
+from prana.config import FlagValue, Loaded, load
 from prana.config.settings import AppHealth, Fallback, Policy, Settings
 from prana.config.show import effective
 
@@ -36,6 +36,7 @@ path = "/eureka/"
 [proxy]
 listen = ["127.0.0.1:8078"]
 default_service = ""
+compat = true
 max_connections = 10000
 unix_mode = ""
 [admin]
@@ -294,3 +295,25 @@ def test_a_ca_file_that_cannot_be_used_is_refused(content: str | None, problems_
 def test_a_ca_file_with_a_certificate_is_fine(load_text: Load) -> None:
     file = Path(__file__).parents[1] / "tls" / "authority.pem"
     assert load_text(f"[eureka]\nca_file = '{file}'").settings.eureka.ca_file == str(file)
+
+
+def test_properties_have_any_name_and_any_text(load_text: Load) -> None:
+    loaded = load_text('[properties]\n"a.b" = "1"\nC = "two\\nlines"', {"PRANA_PROPERTIES__LOG_LEVEL": "debug"})
+    assert loaded.settings.properties == {"a.b": "1", "C": "two\nlines", "log_level": "debug"}
+    assert load_text("", {"PRANA_PROPERTIES": '{"a.B": "1"}'}).settings.properties == {"a.B": "1"}
+    flag = FlagValue("--set", 'properties."a.b"', "2")
+    assert load_text('[properties]\n"a.b" = "1"', {}, flag).settings.properties == {"a.b": "2"}
+
+
+def test_a_property_shows_no_credentials(load_text: Load) -> None:
+    loaded = load_text('[properties]\ndb = "postgres://user:hunter2@host/"')
+    shown = {path: value for path, value, _ in effective(loaded)}
+    assert shown[("properties", "db")] == "postgres://***@host/"
+
+
+def test_a_service_that_an_endpoint_hides_is_a_warning(load_text: Load) -> None:
+    text = "[services.Status]\ninstances = ['127.0.0.1:1']\n[services.other]\ninstances = ['127.0.0.1:1']\n"
+    (found,) = load_text(text).warnings
+    assert found.origin.key == "services.Status"
+    assert "is not reached by /status, " in found.message
+    assert load_text(text + "[proxy]\ncompat = false").warnings == []

@@ -21,6 +21,8 @@ token = "hunter2"
 [services.a]
 instances = ["127.0.0.1:1"]
 fallback.json = { x = [1] }
+[properties]
+"a.b" = "1"
 """
 
 
@@ -46,7 +48,7 @@ def test_secrets_are_masked(load_text: Load) -> None:
 
 def test_what_is_not_available_is_not_shown(load_text: Load) -> None:
     shown = {path for path, _, _ in effective(load_text(""))}
-    assert not shown & {("proxy", "compat"), ("admin", "dashboard"), ("app", "port")}
+    assert not shown & {("admin", "dashboard"), ("app", "port")}
 
 
 def test_the_tree_of_the_effective_configuration_loads_again_as_it_is(load_text: Load) -> None:
@@ -68,7 +70,7 @@ def test_the_schema_refuses_unknown_keys_in_every_table_and_has_no_references() 
     schema = json_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert "$ref" not in str(schema)
-    assert len(tables(schema)) == 23
+    assert len(tables(schema)) == 24
     assert all("additionalProperties" in table for table in tables(schema))
     assert [table for table in tables(schema) if table["additionalProperties"] is True] == []
 
@@ -91,11 +93,12 @@ def test_the_schema_has_ranges_text_forms_and_defaults() -> None:
     service = sections["services"]["additionalProperties"]
     assert service["properties"]["instances"]["type"] == "array"
     assert service["properties"]["fallback"]["properties"]["json"] == {}
+    assert sections["properties"]["additionalProperties"] == {"type": "string"}
 
 
 def test_the_schema_leaves_out_what_is_not_available() -> None:
     sections = json_schema()["properties"]
-    assert "compat" not in sections["proxy"]["properties"]
+    assert "dashboard" not in sections["admin"]["properties"]
     assert sections["app"]["anyOf"][0]["properties"]["data_center"]["enum"] == ["MyOwn"]
     assert sections["defaults"]["properties"]["balancer"]["properties"]["rule"]["enum"] == [
         "p2c-ewma",

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from admin.metrics import ServiceMetrics
 from prana.config.settings import ServicePolicy
 from prana.errors import BadRequest, LoopDetected, ServiceNotFound
-from prana.filters.route import Route, climbs, split_target
+from prana.filters.route import Destination, Route, climbs, service_name, split_target
 from prana.request import Request, Response
 from prana.service import Service
 from prana.wire.limits import MAX_HOPS
@@ -150,3 +150,78 @@ async def test_a_request_that_came_from_here_or_too_far_is_a_loop(directory: Fak
     looped.looped, far.via_count, near.via_count = True, MAX_HOPS + 1, MAX_HOPS
     results = [await refusal(Route(directory, ""), asked) for asked in (looped, far, near)]
     assert [type(result) for result in results] == [LoopDetected, LoopDetected, Response]
+
+
+# X-Prana-Service and Prana's own paths
+
+
+@pytest.mark.parametrize(
+    "spelt", [b"", b"a,b", b"a/b", b"a?b", b"/a", b"..", b".", b"a b", b"a%2f", b"a" * 129, b"\xe9"]
+)
+def test_what_is_no_name_of_a_service_is_refused(spelt: bytes) -> None:
+    with pytest.raises(BadRequest, match="a service is named once"):
+        service_name(spelt)
+
+
+def test_a_name_is_compared_in_lower_case() -> None:
+    assert service_name(b"Orders.V-2_x") == "orders.v-2_x"
+
+
+def own(_: Request) -> Response | Destination | None:
+    return answer(299)
+
+
+async def test_a_service_that_is_named_gets_the_whole_target(directory: FakeDirectory, served: Served) -> None:
+    route = Route(directory, "default", {"ping": own, "orders": own})
+    for target in (b"/ping", b"/orders/a?b", b"/nobody", b"/", b"//x"):
+        asked = request(target=target)
+        asked.named_service = b"Orders"
+        assert (await route(asked)).status == 200
+        assert (asked.service, asked.path) == ("orders", target)
+    assert served.calls == 5
+
+
+async def test_no_default_answers_for_a_service_that_is_named(directory: FakeDirectory, served: Served) -> None:
+    for target in (b"/orders/a", b"*"):
+        asked = request(target=target)
+        asked.named_service = b"nobody"
+        assert isinstance(await refusal(Route(directory, "orders"), asked), ServiceNotFound)
+        assert (asked.service, served.calls) == ("nobody", 0)
+
+
+async def test_a_climbing_path_is_refused_also_with_a_name(directory: FakeDirectory, served: Served) -> None:
+    asked = request(target=b"/../a")
+    asked.named_service = b"orders"
+    assert isinstance(await refusal(Route(directory, ""), asked), BadRequest)
+    assert served.calls == 0
+
+
+async def test_an_own_path_wins_over_services_and_the_default(directory: FakeDirectory, served: Served) -> None:
+    assert (await Route(directory, "orders", {"orders": own})(request(target=b"/Orders/a"))).status == 299
+    assert (await Route(directory, "orders", {"nobody": own})(request(target=b"/nobody"))).status == 299
+    assert (served.calls, directory.asked) == (0, [])
+
+
+async def test_a_path_that_is_not_its_own_after_all_goes_on_as_any(directory: FakeDirectory) -> None:
+    asked = request(target=b"/orders/a")
+    await Route(directory, "", {"orders": lambda _: None})(asked)
+    assert (asked.service, asked.path) == ("orders", b"/a")
+
+
+async def test_an_own_path_may_address_a_service_but_no_default(directory: FakeDirectory, served: Served) -> None:
+    asked = request(target=b"/proxy?x")
+    await Route(directory, "", {"proxy": lambda _: (b"ORDERS", b"/a?b")})(asked)
+    assert (asked.service, asked.path) == ("orders", b"/a?b")
+    to = dict.fromkeys([(b"nobody", b"/"), (b"o%72ders", b"/"), (b"orders", b"/../a")])
+    results = [
+        await refusal(Route(directory, "orders", {"proxy": lambda _, at=at: at}), request(target=b"/proxy"))  # type: ignore[misc] # a default of a lambda
+        for at in to
+    ]
+    assert [type(result) for result in results] == [ServiceNotFound, BadRequest, BadRequest]
+    assert served.calls == 1
+
+
+async def test_a_malformed_request_is_answered_by_no_path_of_our_own(directory: FakeDirectory) -> None:
+    asked = request(target=b"/ping")
+    asked.malformed = BadRequest("bad", status=431)
+    assert await refusal(Route(directory, "", {"ping": own}), asked) is asked.malformed

@@ -403,7 +403,8 @@ async def upstream(start_upstream: StartUpstream) -> Upstream:
 
 @pytest.fixture
 async def start_sidecar() -> AsyncIterator[StartSidecar]:
-    """Start a sidecar; `instances` are the ports of the service `orders`, `policy` is that service's.
+    """Start a sidecar; `instances` are the ports of the service `orders`, `policy` is that service's, `settings` are
+    tables instead of those given here.
 
     When the test is over, all counts must return to zero and no exception may have gone unhandled.
     """
@@ -415,20 +416,21 @@ async def start_sidecar() -> AsyncIterator[StartSidecar]:
         *instances: int,
         more: Mapping[str, ServicePolicy] | None = None,
         proxy: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
         grace_s: float = PATIENCE_S,
         **policy: Any,
     ) -> Running:
         services = dict(more or {})
         if instances:
             services["orders"] = policy_of(*instances, **policy)
-        settings = Settings(
-            eureka=Eureka(urls=()),
-            proxy=Proxy(**{"listen": (Address("127.0.0.1", 0),), **(proxy or {})}),
-            admin=Admin(listen=Address("127.0.0.1", 0)),
-            shutdown=Shutdown(drain_delay=0.0, grace=grace_s),
-            services=services,
-        )
-        sidecar, stop = Sidecar(settings), Stop(0.0)
+        parts: dict[str, Any] = {
+            "eureka": Eureka(urls=()),
+            "proxy": Proxy(**{"listen": (Address("127.0.0.1", 0),), **(proxy or {})}),
+            "admin": Admin(listen=Address("127.0.0.1", 0)),
+            "shutdown": Shutdown(drain_delay=0.0, grace=grace_s),
+            "services": services,
+        }
+        sidecar, stop = Sidecar(Settings(**parts | dict(settings or {}))), Stop(0.0)
         await sidecar.start()
         running.append(Running(sidecar, stop, asyncio.create_task(sidecar.run(stop))))
         return running[-1]

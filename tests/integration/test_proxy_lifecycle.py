@@ -173,7 +173,7 @@ async def test_an_unknown_service_is_404_in_any_case_of_the_letters(running: Run
     assert answer.json["attempts"] == 0
     assert "no-body" in answer.json["detail"]
     others = {series.name for series in running.sidecar.metrics.all_series()}
-    assert others == {"other"}, "callers cannot make series"
+    assert others == {"other", "prana:compat"}, "callers cannot make series"
 
 
 async def test_a_host_name_that_does_not_resolve_is_a_failed_connection(start_sidecar: StartSidecar) -> None:

@@ -153,3 +153,18 @@ async def test_a_look_makes_what_is_known_and_never_waits() -> None:
     assert ids(bench.services.peek("a")) == ["a-1"]
     assert [service.name for service in bench.services.made()] == ["a", "b"]
     assert bench.waited == []
+
+
+async def test_a_list_for_callers_has_all_that_is_up_and_waits_for_nothing() -> None:
+    registry = Registry()
+    bench = Bench(registry)
+    with pytest.raises(RegistryNotRead) as refused:
+        bench.services.listed("orders")
+    assert refused.value.retry_after_s == 1.0
+    assert [each.id for each in bench.services.listed("fixed")] == ["127.0.0.1:9001"]
+    up, down = instance("orders", 1), instance("orders", 2, Status.DOWN)
+    registry.read(up, down)
+    assert bench.services.listed("orders") == (up,)
+    assert bench.services.listed("nobody") == ()
+    assert Bench(None).services.listed("orders") == ()
+    assert (bench.made, bench.waited) == ([], [])

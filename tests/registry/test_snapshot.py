@@ -73,3 +73,16 @@ def test_changed_piece_by_piece_it_is_the_same_as_made_at_once(
         }
         assert all(len(each) == len(set(map(key_of, each))) for each in mine.values())
         assert all(model[key_of(one)] is one or model[key_of(one)] == one for each in mine.values() for one in each)
+
+
+def test_up_is_what_may_be_called_by_any_port() -> None:
+    def listed(key: str, port: int, secure_port: int, status: Status = Status.UP, host: str = "good") -> Instance:
+        return Instance("ORDERS", key, host, "10.0.0.1", port, status, secure_port=secure_port)
+
+    plain, secure, none = listed("a", 80, 0), listed("b", 0, 443), listed("c", 0, 0)
+    snapshot = Snapshot.of(
+        [plain, secure, none, listed("d", 80, 0, Status.DOWN), listed("e", 80, 0, host="bad")], refusal
+    )
+    assert snapshot.up_instances("orders") == (plain, secure)
+    assert snapshot.callable_instances("orders") == (plain,)
+    assert snapshot.up_instances("nobody") is None
