@@ -95,9 +95,9 @@ class Tunnel:
         if side.ended or self._closing:
             other.transport.close()
         else:
-            self._closing = True  # what happens to the other side now is our doing
             self._end = End.BROKEN if side is self._instance else End.ABANDONED
             reset(other.transport)
+        self._closing = True  # what happens to the other side now is our doing
         if other.gone and not self._over.done():
             self._over.set_result(None)
 
@@ -124,15 +124,6 @@ class _Side(asyncio.Protocol):
         if data and not self.transport.is_closing():  # uvloop raises then; `connection_lost` may be still to come
             self.transport.write(data)
 
-    def write_eof(self) -> None:
-        """TLS has no half-close that asyncio would know; the end of one direction is the end of both there."""
-        if self.transport.is_closing():
-            return
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
-            self.transport.close()
-
     def pause_reading(self) -> None:
         if not self.transport.is_closing():
             self.transport.pause_reading()
@@ -149,9 +140,12 @@ class _Side(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.ended = True
-        self.other.write_eof()
-        if self.other.ended:
+        other = self.other
+        # TLS has no half-close that asyncio would know: the end of one direction is the end of both there.
+        if other.ended or not other.transport.can_write_eof():
             self._tunnel.close()
+        elif not other.transport.is_closing():
+            other.transport.write_eof()
         return self.transport.can_write_eof()
 
     def pause_writing(self) -> None:
