@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -108,7 +108,7 @@ async def test_early_bytes_that_fill_the_instance_hold_the_caller_up() -> None:
     pair = Pair()
 
     class Narrow(Transport):
-        def write(self, data: bytes) -> None:
+        def write(self, data: Any) -> None:
             super().write(data)
             self.fill()
 
