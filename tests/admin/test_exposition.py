@@ -180,6 +180,20 @@ def test_service_counters_and_gauges_have_their_values(sources_of: Callable[...,
     assert of_users("prana_bulkhead_in_use") == 3
 
 
+def test_websockets_are_counted_open_and_ever_and_their_bytes_when_they_close(
+    sources_of: Callable[..., Sources], busy: ProxyMetrics
+) -> None:
+    users = busy.service("users")
+    users.tunnel_opened()
+    users.tunnel_opened()
+    users.tunnel_closed(5, 70)
+    seen = parsed_prometheus(prometheus_text(families(sources_of(), busy)))
+    names = ("prana_tunnels", "prana_tunnels_opened_total", "prana_tunnel_received_bytes_total")
+    assert [value(seen[name], name, service="users") for name in names] == [1, 2, 5]
+    assert value(seen["prana_tunnel_sent_bytes_total"], "prana_tunnel_sent_bytes_total", service="users") == 70
+    assert (busy.tunnels, busy.tunnels_total) == (1, 2)
+
+
 @pytest.mark.parametrize("state", ["closed", "open", "half-open"])
 def test_the_circuit_is_in_exactly_one_state(
     sources_of: Callable[..., Sources],

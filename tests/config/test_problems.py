@@ -29,6 +29,17 @@ BAD_FILES = [
         'prana.toml:2: defaults.timeout: is a bare number; a duration needs a unit, such as "5s" or "5ms"',
     ),
     ("[defaults]\ntimeout = '-5s'", "prana.toml:2: defaults.timeout: is -5s; allowed are 1ms to 1h"),
+    ("[defaults]\nwebsocket = 'yes'", 'prana.toml:2: defaults.websocket: must be true or false, not "yes"'),
+    ("[services.a]\nwebsocket = 1", "prana.toml:2: services.a.websocket: must be true or false, not 1"),
+    (
+        "[defaults]\ntunnel_idle_timeout = 300",
+        "prana.toml:2: defaults.tunnel_idle_timeout: is a bare number; a duration needs a unit, "
+        'such as "300s" or "300ms"',
+    ),
+    (
+        "[services.a]\ntunnel_idle_timeout = '100ms'",
+        "prana.toml:2: services.a.tunnel_idle_timeout: is 100ms; allowed are 1s to 24h",
+    ),
     ("[defaults]\ntimeout = '0s'", "prana.toml:2: defaults.timeout: is 0s; allowed are 1ms to 1h"),
     ("[defaults]\ntimeout = '61m'", "prana.toml:2: defaults.timeout: is 61m; allowed are 1ms to 1h"),
     (

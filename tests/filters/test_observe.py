@@ -9,9 +9,21 @@ from loadbalancer.node import Node
 from prana.errors import CircuitOpen, ConnectionBroken
 from prana.filters.observe import Observe
 from prana.request import Attempt, End, Request, Response
+from prana.wire.tunnel import Tunnel
+from prana.wire.upgrade import Upgrade
 from registry.instance import Instance
 
 from .conftest import Clock, Next, answer, request
+
+
+class FakeTransport(asyncio.Transport):
+    """Of an instance that says nothing more."""
+
+    def pause_reading(self) -> None:
+        pass
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        pass
 
 
 class Stage:
@@ -53,6 +65,22 @@ async def test_a_request_counts_once_at_the_end_of_its_body(stage: Stage, metric
     assert (metrics.requests_total, metrics.in_flight) == (1, 0)
     assert stage.accesses == [(asked, response, RequestOutcome.SUCCESS, 0.5)]
     assert metrics.duration.sum_s == 0.5
+
+
+async def test_the_life_of_a_tunnel_is_counted_but_is_no_latency(stage: Stage, metrics: ServiceMetrics) -> None:
+    asked = routed(metrics)
+    asked.upgrade = Upgrade(b"key")
+    asked.upgrade.tunnel = Tunnel(FakeTransport(), b"12345", lambda error: None)
+    stage.clock.now_s += 0.25
+    response = await stage.observe(asked, Next(answer(101)))
+    assert (metrics.tunnels, metrics.tunnels_total, metrics.in_flight, stage.accesses) == (1, 1, 1, [])
+    stage.clock.now_s += 3600
+    response.finish(End.COMPLETE)
+    assert (metrics.tunnels, metrics.tunnels_total, metrics.in_flight) == (0, 1, 0)
+    assert (metrics.tunnel_received_bytes, metrics.tunnel_sent_bytes) == (0, 5)
+    assert metrics.duration.sum_s == 0.25
+    assert stage.accesses == [(asked, response, RequestOutcome.SUCCESS, 0.25)]
+    assert asked.upgrade.lasted_s == 3600
 
 
 async def test_a_request_of_no_service_counts_among_the_others(

@@ -9,6 +9,7 @@ from prana.filters.route import Destination, Route, climbs, service_name, split_
 from prana.request import Request, Response
 from prana.service import Service
 from prana.wire.limits import MAX_HOPS
+from prana.wire.upgrade import Upgrade
 
 from .conftest import Next, answer, request
 
@@ -71,8 +72,8 @@ class FakeDirectory:
 class Served(Next):
     """The pipeline of a service, as far as the route is concerned."""
 
-    def service(self, name: str, metrics: ServiceMetrics) -> Service:
-        policy = ServicePolicy(idle_timeout=7.0)
+    def service(self, name: str, metrics: ServiceMetrics, *, websocket: bool = False) -> Service:
+        policy = ServicePolicy(idle_timeout=7.0, websocket=websocket, tunnel_idle_timeout=70.0)
         parts = dict.fromkeys(["balancer", "breaker", "bulkhead", "budget"])
         return Service(name=name, source="static", known=True, policy=policy, metrics=metrics, handler=self, **parts)  # type: ignore[arg-type] # not used by the route
 
@@ -94,6 +95,15 @@ async def test_a_request_goes_to_its_service_and_carries_what_it_says(
     assert (await Route(directory, "")(asked)).status == 200
     assert (asked.service, asked.path, asked.idle_timeout_s, asked.metrics) == ("orders", b"/a?b", 7.0, metrics)
     assert (served.calls, metrics.in_flight) == (1, 1)
+
+
+async def test_a_handshake_stays_one_only_where_the_service_opted_in(served: Served, metrics: ServiceMetrics) -> None:
+    directory = FakeDirectory(served.service("orders", metrics), served.service("chat", metrics, websocket=True))
+    for target, idle_timeout_s in ((b"/orders/", None), (b"/chat/", 70.0)):
+        asked = request(target=target)
+        asked.upgrade = Upgrade(b"key")
+        await Route(directory, "")(asked)
+        assert (asked.upgrade and asked.upgrade.idle_timeout_s) == idle_timeout_s
 
 
 async def refusal(route: Route, asked: Request) -> Exception | Response:

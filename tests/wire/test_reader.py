@@ -88,6 +88,9 @@ CHUNKED = b"PUT /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;x=
 UPGRADE = b"POST /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 4\r\n\r\nGET "
 UPGRADE_CHUNKED = CHUNKED.replace(b"Host: h", b"Host: h\r\nConnection: Upgrade\r\nUpgrade: h2c")
 UPGRADE_BODILESS = b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+HANDSHAKE = UPGRADE_BODILESS.replace(
+    b"Host: h", b"Host: h\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+)
 OLD = b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
 VIA = b"GET /a HTTP/1.1\r\nHost: h\r\nVia: 1.1 prana, 1.0 x\r\nVia: 1.1 prana\r\nX-Prana-Explain: 1\r\n\r\n"
 ABSOLUTE = b"GET http://own:9?q HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -123,6 +126,29 @@ def test_however_the_bytes_are_cut_the_requests_are_the_same(
     assert read.summary == expected
     assert Read().feed(raw, step=1).summary == expected
     assert len(expected) == len(requests) + bool(last)
+
+
+@given(st.integers(1, 400))
+def test_reading_stops_behind_a_handshake_wherever_it_was_cut(step: int) -> None:
+    read = Read()
+    raw = GET + HANDSHAKE + POST
+    at = 0
+    while not read.held:
+        read.reader.feed(raw[at : at + step])
+        at += step
+    assert [request.upgrade is not None for request in read.requests] == [False, True]
+    assert read.held == [raw[len(GET + HANDSHAKE) : at]]
+    read.feed(POST)
+    assert read.requests[2].body is not None, "the handshake failed, and what follows is a request again"
+
+
+def test_a_handshake_with_a_body_is_none() -> None:
+    framed = HANDSHAKE.replace(b"Host: h", b"Host: h\r\nContent-Length: 4") + b"GET "
+    chunked = HANDSHAKE.replace(b"Host: h", b"Host: h\r\nTransfer-Encoding: chunked") + b"4\r\nGET \r\n0\r\n\r\n"
+    read = Read().feed(framed + chunked + GET)
+    assert [request.upgrade for request in read.requests] == [None] * 3
+    assert [taken(request) for request in read.requests[:2]] == [b"GET "] * 2
+    assert read.held == []
 
 
 def test_a_request_is_read_as_it_was_sent() -> None:
