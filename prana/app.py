@@ -84,6 +84,7 @@ class Sidecar:
         self._replaced = False
         self._hand_over: HandOver | None = None
         self._listeners: list[Listener] = []
+        self._descriptors = 0  # the limit of them, known from `start` on
         self._clock = clock
         self._epoch_s = epoch_s
         self._rng = rng or Random()
@@ -195,8 +196,9 @@ class Sidecar:
         Raises StartupError, which names the flag that changes the address; nothing is left open then.
         """
         proxy, where = self.settings.proxy, self.settings.admin.listen
-        limit = self._limit_connections()
-        spared = max(limit - RESERVED, limit // 2)
+        self._descriptors = raise_limit(needed_for(proxy.max_connections))
+        self._server.max_connections = min(proxy.max_connections, connections_within(self._descriptors))
+        spared = max(self._descriptors - RESERVED, self._descriptors // 2)
         try:
             for address in proxy.listen:
                 binding = self._bind(address, self._server.accept, proxy.unix_mode, descriptors=spared)
@@ -216,20 +218,6 @@ class Sidecar:
             self._open()
         else:
             _log.info("ports taken over, not open yet", proxy=self._server.addresses)
-
-    def _limit_connections(self) -> int:
-        """Returns the limit of file descriptors."""
-        wanted = self.settings.proxy.max_connections
-        limit = raise_limit(needed_for(wanted))
-        if connections_within(limit) < wanted:
-            self._server.max_connections = connections_within(limit)
-            _log.warning(
-                "file descriptors suffice for fewer connections; raise the hard limit (ulimit -Hn, LimitNOFILE)",
-                descriptors=limit,
-                max_connections=self._server.max_connections,
-                configured=wanted,
-            )
-        return limit
 
     async def _bind(
         self, address: ListenAddress, accept: Accept, unix_mode: str = "", *, descriptors: int | None = None
@@ -254,7 +242,15 @@ class Sidecar:
             listener.open()
         self._in_charge.set()
         where = f"{self.settings.admin.listen.host}:{self.admin_port}"
-        _log.info("listening", proxy=self._server.addresses, admin=where, max_connections=self._server.max_connections)
+        allowed, configured = self._server.max_connections, self.settings.proxy.max_connections
+        _log.info("listening", proxy=self._server.addresses, admin=where, max_connections=allowed)
+        if allowed < configured:
+            _log.warning(
+                "file descriptors suffice for fewer connections; raise the hard limit (ulimit -Hn, LimitNOFILE)",
+                descriptors=self._descriptors,
+                max_connections=allowed,
+                configured=configured,
+            )
 
     @property
     def proxy_addresses(self) -> list[str]:

@@ -107,7 +107,7 @@ def settings(ports: Ports) -> Settings:
             lease_duration=float(LEASE_DURATION_S),
             fetch_interval=_FETCH_INTERVAL_S,
         ),
-        proxy=Proxy(listen=(Address(HOST, ports.proxy),)),
+        proxy=Proxy(listen=(Address(HOST, ports.proxy),), max_connections=400),  # with 1024 file descriptors
         admin=Admin(listen=Address(HOST, ports.admin)),
         shutdown=Shutdown(drain_delay=0.0, grace=1.0),
         services={
