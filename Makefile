@@ -7,9 +7,8 @@ BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH_TOOLS := wrk nginx haproxy
 
-.PHONY: run test test-slow bench fuzz lint clean
+.PHONY: run test test-slow bench fuzz attack lint clean
 
-.PHONY: run test test-slow bench fuzz lint clean
 .DELETE_ON_ERROR:
 
 $(READY): pyproject.toml
