@@ -116,6 +116,7 @@ class Sidecar:
             clock,
             self.metrics,
             settings.proxy.max_connections,
+            settings.proxy.min_upload_rate,
         )
         self._views = Views(
             settings, self._services, self._server, self._transport, self._discovery, clock, self._started_epoch_s

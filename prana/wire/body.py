@@ -28,6 +28,7 @@ class BodyStream:
         "_waiter",
         "ended",
         "error",
+        "received_bytes",
         "trailers",
     )
 
@@ -48,6 +49,7 @@ class BodyStream:
         self._retained: list[bytes] | None = []
         self._retained_bytes = 0
         self._retain_limit_bytes = 0
+        self.received_bytes = 0
         self.ended = False
         self.error: BaseException | None = None
         self.trailers: list[
@@ -58,7 +60,9 @@ class BodyStream:
 
     def feed(self, data: bytes) -> None:
         self._chunks.append(data)
-        self._size += len(data)
+        size = len(data)
+        self.received_bytes += size
+        self._size += size
         if self._size > BODY_HIGH_WATER_BYTES and not self._paused:
             self._paused = True
             self._pause()

@@ -21,6 +21,7 @@ from prana.wire.limits import (
     LINGER_TIMEOUT_S,
     MAX_PIPELINED,
 )
+from prana.wire.pace import Pace
 from prana.wire.reader import RequestReader
 from prana.wire.reset import reset
 from prana.wire.trailers import LAST_CHUNK, last_chunk
@@ -48,6 +49,7 @@ class Edge(Protocol):
     clock: Callable[[], float]
     date: bytes
     draining: bool
+    min_upload_rate: int  # bytes a second; 0: any
 
     @property
     def handle(self) -> Handler: ...
@@ -85,6 +87,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._probe: asyncio.TimerHandle | None = None
         self._expires_s: float | None = None  # of idling, of an incomplete head, of lingering; None while serving
+        self._pace: Pace | None = None  # of the body that was arriving at the last look
         self._link: Link = (("", 0), ("", 0))  # empty over a Unix socket
         self._from_loopback = True
 
@@ -326,12 +329,23 @@ class DownstreamConnection(asyncio.Protocol):
         """Called once in a while: ends what has waited for this caller too long."""
         if self._tunnel is not None:
             self._tunnel.expire(now_s)
+        if self._reader.in_body:
+            self._judge_pace(now_s)
         if self._expires_s is None or now_s < self._expires_s:
             return
         if self._reader.in_head and not self._lingering:
             self._reader.refuse(BadRequest("the request head took too long", status=408))
         else:
             self._transport.abort()
+
+    def _judge_pace(self, now_s: float) -> None:
+        body, least = self._reader.body, self._edge.min_upload_rate
+        if body is None or not least:
+            return
+        if self._pace is None or self._pace.body is not body:
+            self._pace = Pace(body, now_s, body.received_bytes)
+        if not self._pace.keeps_up(now_s, least, held_back=bool(self._pauses) or body.awaits_continue):
+            self._reader.refuse(BadRequest(f"the request body came slower than {least} bytes a second", status=408))
 
     @property
     def serving(self) -> bool:

@@ -64,6 +64,11 @@ class RequestReader:
     def in_body(self) -> bool:
         return self._request is not None
 
+    @property
+    def body(self) -> BodyStream | None:
+        """The body that is arriving."""
+        return self._request.body if self._request is not None else None
+
     def feed(self, data: bytes) -> None:
         """Never raises; bytes after the last message are ignored."""
         while data and not self.finished:

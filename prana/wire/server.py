@@ -29,6 +29,7 @@ class ProxyServer:
         clock: Callable[[], float],
         metrics: ProxyMetrics,
         max_connections: int,
+        min_upload_rate: int,
     ) -> None:
         self.handle: Handler = handler
         self.clock = clock
@@ -36,6 +37,7 @@ class ProxyServer:
         self.date = b""
         self.listeners: list[Listener] = []
         self.max_connections = max_connections
+        self.min_upload_rate = min_upload_rate
         self.shortage = Shortage(clock, pool.drop_idle)
         self._pool = pool
         self._metrics = metrics

@@ -19,6 +19,7 @@ class FuzzEdge:
     """The server a caller's connection belongs to; `exchange` stands for everything behind the error table."""
 
     draining = False
+    min_upload_rate = 0
     date = b"Thu, 01 Jan 1970 00:00:00 GMT"
 
     def __init__(self, exchange: Handler, clock: Callable[[], float] = lambda: 1.0) -> None:

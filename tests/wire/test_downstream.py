@@ -6,11 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from prana.errors import ConnectionBroken
+from prana.errors import BadRequest, ConnectionBroken
 from prana.request import End, Request, Response
 from prana.wire.body import BodyStream
 from prana.wire.downstream import DownstreamConnection
-from prana.wire.limits import DRAIN_IDLE_S, HEAD_TIMEOUT_S, KEEP_ALIVE_TIMEOUT_S, LINGER_TIMEOUT_S, MAX_PIPELINED
+from prana.wire.limits import (
+    DRAIN_IDLE_S,
+    HEAD_TIMEOUT_S,
+    KEEP_ALIVE_TIMEOUT_S,
+    LINGER_TIMEOUT_S,
+    MAX_PIPELINED,
+    PACE_WINDOW_S,
+)
 from prana.wire.upstream import Link
 
 from .conftest import Clock, FakeTransport, settle
@@ -26,6 +33,7 @@ class FakeEdge:
         self.clock: Callable[[], float] = clock
         self.date = b"now"
         self.draining = False
+        self.min_upload_rate = 100
         self.requests: list[Request] = []
         self.answers: asyncio.Queue[Response] = asyncio.Queue()
         self.ends: list[End] = []
@@ -409,3 +417,74 @@ async def test_an_interim_answer_that_comes_late_is_dropped(line: Line) -> None:
     send_interim(103, b"Early", [])
     assert line.transport.written == b""
     line.connection.connection_lost(None)
+
+
+UPLOAD = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+
+
+async def drip(line: Line, clock: Clock, size: int, seconds: int) -> Request:
+    """So many bytes of a body each second, with the server's look at the connection."""
+    await line.send(UPLOAD)
+    (request,) = line.edge.requests
+    for _ in range(seconds):
+        line.connection.expire(clock.now_s)
+        await line.send(bytes(size))
+        clock.now_s += 1.0
+    line.connection.expire(clock.now_s)
+    return request
+
+
+@pytest.mark.parametrize(("size", "refused"), [(1, True), (99, True), (100, False)])
+async def test_a_body_must_keep_up_the_least_rate(line: Line, clock: Clock, size: int, refused: bool) -> None:
+    request = await drip(line, clock, size, int(PACE_WINDOW_S))
+    assert request.body is not None
+    assert isinstance(request.body.error, BadRequest) is refused
+    assert getattr(request.body.error, "status", None) == (408 if refused else None)
+
+
+async def test_a_body_may_be_slow_for_less_than_the_window_and_where_any_rate_will_do(line: Line, clock: Clock) -> None:
+    request = await drip(line, clock, 1, int(PACE_WINDOW_S) - 1)
+    assert request.body is not None
+    assert request.body.error is None
+    line.edge.min_upload_rate = 0
+    clock.now_s += 100 * PACE_WINDOW_S
+    line.connection.expire(clock.now_s)
+    assert request.body.error is None
+
+
+async def test_a_fast_beginning_does_not_excuse_a_slow_end(line: Line, clock: Clock) -> None:
+    request = await drip(line, clock, 2000, int(PACE_WINDOW_S))
+    for _ in range(int(PACE_WINDOW_S)):
+        clock.now_s += 1.0
+        line.connection.expire(clock.now_s)
+    assert request.body is not None
+    assert isinstance(request.body.error, BadRequest)
+
+
+async def test_a_body_that_nobody_takes_need_not_keep_up_a_rate(line: Line, clock: Clock) -> None:
+    request = await drip(line, clock, 50_000, 2)
+    assert request.body is not None
+    assert not line.transport.reading
+    for _ in range(3):
+        clock.now_s += PACE_WINDOW_S
+        line.connection.expire(clock.now_s)
+    request.body.take()
+    clock.now_s += PACE_WINDOW_S - 1
+    line.connection.expire(clock.now_s)
+    assert request.body.error is None, "the time counts from when it is taken again"
+
+
+async def test_the_bytes_of_one_body_do_not_speak_for_the_next(line: Line, clock: Clock) -> None:
+    await drip(line, clock, 1000, 10)
+    await line.send(bytes(1_000_000 - 10_000))
+    body = line.edge.requests[0].body
+    assert body is not None
+    body.discard()
+    await line.answer()
+    await line.send(UPLOAD)
+    for _ in range(int(PACE_WINDOW_S) + 1):
+        line.connection.expire(clock.now_s)
+        clock.now_s += 1.0
+    last = line.edge.requests[1].body
+    assert last is not None
+    assert isinstance(last.error, BadRequest)

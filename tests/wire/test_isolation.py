@@ -204,14 +204,12 @@ class Sharing(RuleBasedStateMachine):
         asked = line.asked()
         assert asked is not None
         answer, line.closes = answer_bytes(int(asked.target[1:]), asked.method, style)
-        if line.closes:
+        at = max(0, len(answer) - held_back)
+        line.unsent = answer[at:]
+        if line.closes or line.unsent:
             behind = b""  # it would be part of the body
         if behind or line.closes or not asked.complete:
             line.sin()
-        at = max(0, len(answer) - held_back)
-        line.unsent = answer[at:]
-        if line.unsent:
-            behind = b""  # it would be part of the body
         self._deliver(line, answer[:at] + behind, cuts)
 
     @precondition(lambda self: any(line.unsent for line in self._lines(asked=True)))
