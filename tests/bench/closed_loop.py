@@ -59,9 +59,10 @@ def _load(wrk: str, target: Target, scenario: ClosedLoop, seconds: int) -> tuple
             time.sleep(seconds * _MEMORY_AT)
             resident_bytes = target.server.resident_bytes if target.server else 0
             output, _ = load.communicate(timeout=seconds + _GRACE_S)
-        except BaseException:
-            load.kill()
-            raise
+        except subprocess.TimeoutExpired:
+            raise RunError(f"wrk did not end within {_GRACE_S} s of its time") from None
+        finally:
+            load.kill()  # has ended by now, but for a failure or a Ctrl-C
     if load.returncode:
         raise RunError(f"wrk: {output.strip()}")
     return result_of(output, len(kind.answer)), resident_bytes
