@@ -1,9 +1,7 @@
 """The composition root: builds the parts of one sidecar, runs them, and takes them down in order."""
 
 import asyncio
-import contextlib
 import os
-import socket
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import partial
@@ -33,10 +31,11 @@ from prana.filters.observe import Observe
 from prana.filters.rescue import Rescue
 from prana.filters.retry import Retry
 from prana.filters.route import Endpoint, Route
-from prana.handover import HandOver, Identity, Predecessor
+from prana.handover import Identity, Predecessor
 from prana.identity import UNKNOWN_IP, own_address, registrations_of
 from prana.journal import BreakerJournal, ShadowJournal, access_sink, log_ejection
 from prana.pipeline import common_pipeline, service_pipeline
+from prana.ports import Ports, until
 from prana.registry_client import RegistryClient
 from prana.resilience.breaker import Breaker, BreakerSettings
 from prana.resilience.budget import RetryBudget
@@ -44,12 +43,11 @@ from prana.resilience.bulkhead import Bulkhead
 from prana.service import Service
 from prana.services import Services
 from prana.signals import Stop
-from prana.sockets import Passed, bind, passed_by_systemd
+from prana.sockets import Passed, passed_by_systemd
 from prana.startup import listening
 from prana.views import Views
 from prana.wire.client import AttemptTimes, Client
-from prana.wire.descriptors import RESERVED, connections_within, needed_for, raise_limit
-from prana.wire.listener import Accept, Listener
+from prana.wire.descriptors import Limits, limits_for
 from prana.wire.pool import Address, Pool
 from prana.wire.server import ProxyServer
 from registry.instance import Instance
@@ -58,9 +56,6 @@ from registry.static import static_instances
 from registry.writes import EurekaWrites
 
 _log = structlog.get_logger()
-
-_READY_WITHIN_S = 30.0  # a successor that is not ready by then takes over all the same
-_LOOK_S = 0.05
 
 
 class Sidecar:
@@ -78,13 +73,6 @@ class Sidecar:
     ) -> None:
         """`passed`: listening sockets that this process was given; a `predecessor` passes its own."""
         self.settings = settings
-        self._predecessor = predecessor
-        self._passed = predecessor.passed if predecessor is not None else passed or Passed()
-        self._in_charge = asyncio.Event()  # of the ports and registrations; unset until a predecessor has let go
-        self._replaced = False
-        self._hand_over: HandOver | None = None
-        self._listeners: list[Listener] = []
-        self._descriptors = 0  # the limit of them, known from `start` on
         self._clock = clock
         self._epoch_s = epoch_s
         self._rng = rng or Random()
@@ -121,6 +109,8 @@ class Sidecar:
         self._views = Views(
             settings, self._services, self._server, self._transport, self._discovery, clock, self._started_epoch_s
         )
+        self._ports = Ports(passed or Passed(), predecessor, self._server.shortage)
+        self._limits = Limits(0, 0)  # known from `start` on
         self._admin: admin.server.AdminServer | None = None
         self._apps: list[AppBeside] = []
 
@@ -197,58 +187,37 @@ class Sidecar:
         Raises StartupError, which names the flag that changes the address; nothing is left open then.
         """
         proxy, where = self.settings.proxy, self.settings.admin.listen
-        self._descriptors = raise_limit(needed_for(proxy.max_connections))
-        self._server.max_connections = min(proxy.max_connections, connections_within(self._descriptors))
-        spared = max(self._descriptors - RESERVED, self._descriptors // 2)
+        self._limits = limits = limits_for(proxy.max_connections)
+        self._server.max_connections = limits.connections
         try:
             for address in proxy.listen:
-                binding = self._bind(address, self._server.accept, proxy.unix_mode, descriptors=spared)
+                binding = self._ports.bind(address, self._server.accept, proxy.unix_mode, descriptors=limits.spared)
                 self._server.listeners += await listening(binding, str(address), listen_flag)
             opening = admin.server.serve(
-                self._views, self.metrics, self.settings.admin.token, partial(self._bind, where)
+                self._views, self.metrics, self.settings.admin.token, partial(self._ports.bind, where)
             )
             self._admin = await listening(opening, str(where), admin_flag)
-            await self._prepare_hand_over()
+            if self.settings.shutdown.hand_over:
+                path = ListenAddress(unix_path=self.settings.shutdown.hand_over)
+                await listening(self._ports.offer(path, self._leave_to_successor), str(path), "shutdown.hand_over")
             self._apps = self._views.beside = self._apps_beside()
         except BaseException:
-            for listener in self._listeners:
-                listener.close()
+            self._ports.close()
             raise
-        self._passed.close_unused()
-        if self._predecessor is None:
-            self._open()
+        if self._ports.predecessor is None:
+            self._ports.open()
+            self._log_listening()
         else:
             _log.info("ports taken over, not open yet", proxy=self._server.addresses)
 
-    async def _bind(
-        self, address: ListenAddress, accept: Accept, unix_mode: str = "", *, descriptors: int | None = None
-    ) -> list[Listener]:
-        bound = await bind(address, self._passed, unix_mode)
-        listeners = [
-            Listener(each.socket, accept, self._server.shortage, descriptors=descriptors, borrowed=each.borrowed)
-            for each in bound
-        ]
-        self._listeners += listeners
-        return listeners
-
-    async def _prepare_hand_over(self) -> None:
-        path = self.settings.shutdown.hand_over
-        if path:
-            where = ListenAddress(unix_path=path)
-            (bound,) = await listening(bind(where, self._passed, "0600"), str(where), "shutdown.hand_over")
-            self._hand_over = HandOver(bound.socket, self._offered, self._release, borrowed=bound.borrowed)
-
-    def _open(self) -> None:
-        for listener in self._listeners:
-            listener.open()
-        self._in_charge.set()
+    def _log_listening(self) -> None:
         where = f"{self.settings.admin.listen.host}:{self.admin_port}"
-        allowed, configured = self._server.max_connections, self.settings.proxy.max_connections
+        allowed, configured = self._limits.connections, self.settings.proxy.max_connections
         _log.info("listening", proxy=self._server.addresses, admin=where, max_connections=allowed)
         if allowed < configured:
             _log.warning(
                 "file descriptors suffice for fewer connections; raise the hard limit (ulimit -Hn, LimitNOFILE)",
-                descriptors=self._descriptors,
+                descriptors=self._limits.descriptors,
                 max_connections=allowed,
                 configured=configured,
             )
@@ -275,46 +244,37 @@ class Sidecar:
                     task.cancel()
         except ExceptionGroup:
             await deregister(self._apps)
+            await self._server.close(self.settings.shutdown.grace)
             raise
         finally:
             await self._close()  # when no loop is left that would open a connection again
         _log.info("stopped")
 
     async def _take_over(self, predecessor: Predecessor) -> None:
-        """Be ready first, so that a registration that is UP stays so and no caller waits."""
-        if not await _until(self._ready_to_take_over, _READY_WITHIN_S):
-            _log.warning("taking over although not everything is ready", waited_s=_READY_WITHIN_S)
-        await predecessor.replace([app.identity for app in self._apps if app.registrar is not None])
-        self._open()
+        keeps = [app.identity for app in self._apps if app.registrar is not None]
+        await self._ports.take_over(predecessor, self._ready, keeps)
+        self._log_listening()
         _log.info("took over")
 
-    def _ready_to_take_over(self) -> bool:
+    def _ready(self) -> bool:
+        """To go on with what a predecessor did: the registry is read, and an app that is UP stays so."""
         read = self._discovery is None or self._discovery.first_read.is_set()
         return read and all(app.health.up for app in self._apps)
 
-    async def _serve_hand_over(self, hand_over: HandOver, stop: Stop) -> None:
-        await self._in_charge.wait()
-        await hand_over.run()
+    async def _stop_when_replaced(self, stop: Stop) -> None:
+        await self._ports.until_replaced()
         stop.requested.set()
 
-    def _offered(self) -> list[socket.socket]:
-        return [listener.socket for listener in self._listeners]
-
-    async def _release(self, keeps: Collection[Identity]) -> None:
-        """A successor is ready: it has the sockets and goes on with these registrations."""
-        _log.info("replaced", registrations_kept=len(keeps))
-        self._server.draining = self._replaced = True
+    async def _leave_to_successor(self, keeps: Collection[Identity]) -> None:
+        self._server.draining = True
         self._server.listeners.clear()
-        for listener in self._listeners:
-            listener.release()
         await leave_leases(app for app in self._apps if app.identity in keeps)
 
     def _loops(self, stop: Stop) -> list[Coroutine[Any, Any, None]]:
         loops = [self._server.run(), keep_rotating(self.metrics, self._clock), *self._registry.loops()]
-        if self._predecessor is not None:
-            loops.append(self._take_over(self._predecessor))
-        if self._hand_over is not None:
-            loops.append(self._serve_hand_over(self._hand_over, stop))
+        loops.append(self._stop_when_replaced(stop))
+        if self._ports.predecessor is not None:
+            loops.append(self._take_over(self._ports.predecessor))
         for app in self._apps:
             loops += app.loops()
         return loops
@@ -338,7 +298,7 @@ class Sidecar:
 
     async def _located(self, index: int) -> Registration:
         """What the app is registered as, once the way to Eureka is known."""
-        await self._in_charge.wait()
+        await self._ports.in_charge.wait()
         transport, ip = self._transport, self.settings.apps[index].ip
         if transport is not None and not ip:
             ip = await own_address(lambda: transport.servers)
@@ -352,38 +312,22 @@ class Sidecar:
         given up last, when no heartbeat can bring it back."""
         _log.info("draining", delay_s=drain_delay_s)
         self._server.draining = True
-        if self._hand_over is not None:
-            self._hand_over.close()
         await drain(self._apps)
-        if self._replaced:
-            await _until(lambda: len(self._server) == 0, drain_delay_s)  # each answer asks its caller to move
-        elif self._in_charge.is_set():
-            await asyncio.sleep(drain_delay_s)
+        if self._ports.in_charge.is_set():
+            # Each answer asks its caller to leave. Behind a successor nobody new comes in their place.
+            await until(lambda: self._ports.replaced and len(self._server) == 0, drain_delay_s)
+        self._ports.stop_offering()
         if not await self._server.close(self.settings.shutdown.grace):
             _log.warning("requests cut off", grace_s=self.settings.shutdown.grace)
         await deregister(self._apps)
 
     async def _close(self) -> None:
-        if self._predecessor is not None:
-            self._predecessor.close()
-        if self._hand_over is not None:
-            self._hand_over.close()
-        for listener in self._listeners:
-            listener.close()
+        self._ports.close()
         await self._pool.close()
         if self._admin is not None:
             await self._admin.close()
         if self._transport is not None:
             await self._transport.close()
-
-
-async def _until(condition: Callable[[], bool], within_s: float) -> bool:
-    """Whether it came true in time."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            while not condition():  # noqa: ASYNC110 - no single event tells
-                await asyncio.sleep(_LOOK_S)
-    return condition()
 
 
 def _address(instance: Instance) -> Address:

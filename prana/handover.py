@@ -61,6 +61,7 @@ class HandOver:
         self._borrowed = borrowed
         self._offered = offered
         self._release = release
+        self.successor_starts = False  # it has the sockets, but is not ready
 
     async def run(self) -> None:
         """Returns when a successor has taken over."""
@@ -70,11 +71,13 @@ class HandOver:
             connection, _ = await loop.sock_accept(self._listener)
             with connection:
                 try:
+                    self.successor_starts = True
                     if await self._replaced_by(connection):
                         self._borrowed = True
                         return
                 except (OSError, msgspec.DecodeError) as error:
                     _log.warning("not replaced: the successor broke off", reason=str(error))
+                self.successor_starts = False
 
     async def _replaced_by(self, connection: socket.socket) -> bool:
         connection.setblocking(False)
@@ -93,7 +96,7 @@ class HandOver:
 
     def close(self) -> None:
         """Nobody can take over any more."""
-        if not self._borrowed:
+        if not self._borrowed and not self.successor_starts:
             self._path.unlink()
         self._listener.close()
 
@@ -126,6 +129,16 @@ class Predecessor:
             raise StartupError(f"cannot take over at {path}: what listens there is being replaced, or is no Prana")
         connection.setblocking(False)
         return cls(connection, passed)
+
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended, so that nobody accepts."""
+        try:
+            return not self._connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     async def replace(self, keeps: Collection[Identity]) -> None:
         """Returns when it has let go, or is gone, or has had its time to."""

@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -11,6 +12,23 @@ _log = structlog.get_logger()
 # Never given to callers' connections: for the admin port, Eureka, health checks, and connections to instances.
 RESERVED: Final = 64
 _QUIET_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    descriptors: int  # of the whole process
+    connections: int  # callers' connections that they are enough for, at most as many as configured
+
+    @property
+    def spared(self) -> int:
+        """Descriptors from this number on are not given to callers."""
+        return max(self.descriptors - RESERVED, self.descriptors // 2)
+
+
+def limits_for(connections: int) -> Limits:
+    """Each of them may be served over a connection to an instance; raises the soft limit as far as that takes."""
+    descriptors = raise_limit(2 * connections + RESERVED)
+    return Limits(descriptors, max(1, min(connections, (descriptors - RESERVED) // 2)))
 
 
 def raise_limit(wanted: int) -> int:
@@ -27,16 +45,6 @@ def raise_limit(wanted: int) -> int:
             return soft
         return target
     return soft
-
-
-def needed_for(connections: int) -> int:
-    """Each of them may be served over a connection to an instance."""
-    return 2 * connections + RESERVED
-
-
-def connections_within(limit: int) -> int:
-    """The callers' connections that `limit` descriptors are enough for; at least one."""
-    return max(1, (limit - RESERVED) // 2)
 
 
 class Shortage:

@@ -1,5 +1,6 @@
 """The parts of an end-to-end test, each a process of its own: the sidecar, apps, the embedded registry."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any, TypeVar
 
 PATIENCE_S = 30.0  # far more than anything here takes, so that a busy machine fails no test
@@ -30,10 +32,12 @@ def until(condition: Callable[[], Seen | None], what: str, within_s: float = PAT
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Below those that the kernel gives to outgoing connections, or one of these could have it before it is bound."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", Random().randrange(20_000, 32_000)))
+            port: int = probe.getsockname()[1]
+            return port
 
 
 def accepts(port: int) -> bool:

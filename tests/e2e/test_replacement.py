@@ -168,6 +168,31 @@ def test_a_replaced_process_may_be_told_to_stop(start_sidecar: StartSidecar, set
     assert running.exit_code() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_process_that_ends_while_its_successor_starts_leaves_everything_to_it(
+    start_sidecar: StartSidecar, registered: Settings, orders: App, embedded: Eureka, number: signal.Signals
+) -> None:
+    unix = registered["proxy"]["listen"][1].removeprefix("unix:")
+    running = start_sidecar(registered)
+    until_registered(embedded, orders)
+    orders.set_health(500)  # so the successor waits
+    heir = start_sidecar(registered, "--replace", listens=False)
+    until(lambda: heir.events("ports taken over, not open yet"), "its start")
+    with Load(running.port, "/orders/", renewing=2) as load, Load(unix, "/orders/", renewing=1) as more:
+        running.signal(number)
+        running.exit_code()
+        served = load.served, more.served
+        until(lambda: load.served > served[0] + 5 and more.served > served[1] + 5, "service")
+    assert (load.refused, more.refused) == (0, 0)
+    assert number is signal.SIGKILL or (load.failures, more.failures) == ([], []), "who was served may be cut by a kill"
+    orders.set_health(200)
+    until_registered(embedded, orders)
+    heir.signal(signal.SIGTERM)
+    assert heir.exit_code() == 0
+    assert not Path(unix).exists()
+    assert not Path(registered["shutdown"]["hand_over"]).exists()
+
+
 def test_it_takes_a_path_and_the_flag_to_replace(start_sidecar: StartSidecar, settings: Settings) -> None:
     running = start_sidecar(settings)
     second = start_sidecar(settings, listens=False)

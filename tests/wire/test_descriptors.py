@@ -5,7 +5,7 @@ import resource
 import pytest
 from structlog.testing import capture_logs
 
-from prana.wire.descriptors import RESERVED, Shortage, connections_within, needed_for, raise_limit
+from prana.wire.descriptors import RESERVED, Shortage, limits_for, raise_limit
 
 from .conftest import Clock
 
@@ -42,10 +42,16 @@ def test_a_limit_that_cannot_be_raised_is_lived_with(monkeypatch: pytest.MonkeyP
     assert raise_limit(1000) == 256
 
 
-def test_each_connection_counts_twice_and_some_descriptors_are_for_others() -> None:
-    assert connections_within(256) == (256 - RESERVED) // 2
-    assert connections_within(needed_for(10_000)) == 10_000
-    assert connections_within(10) == 1
+@pytest.mark.parametrize(
+    ("descriptors", "connections", "spared"),
+    [(256, (256 - RESERVED) // 2, 256 - RESERVED), (20_000 + RESERVED, 10_000, 20_000), (10, 1, 5)],
+)
+def test_each_connection_counts_twice_and_some_descriptors_are_for_others(
+    monkeypatch: pytest.MonkeyPatch, descriptors: int, connections: int, spared: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
+    limits = limits_for(10_000)
+    assert (limits.descriptors, limits.connections, limits.spared) == (descriptors, connections, spared)
 
 
 def test_a_shortage_is_said_once_at_its_start_and_once_at_its_end(clock: Clock) -> None:
