@@ -120,6 +120,7 @@ def _node(node: NodeView) -> dict[str, object]:
         "id": node.instance_id,
         "host": node.host,
         "port": node.port,
+        "secure": node.secure,
         "status": node.status,
         "pending": node.pending,
         "load_ms": round(node.load_ms, 3),

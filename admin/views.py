@@ -20,6 +20,7 @@ class NodeView:
     instance_id: str
     host: str
     port: int
+    secure: bool  # called by TLS
     status: str  # Eureka status
     pending: int
     load_ms: float  # what the balancing rule compares, 0 where the rule has no such figure

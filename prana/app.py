@@ -33,7 +33,7 @@ from prana.filters.retry import Retry
 from prana.filters.route import Endpoint, Route
 from prana.handover import Identity, Predecessor
 from prana.identity import UNKNOWN_IP, own_address, registrations_of
-from prana.journal import BreakerJournal, ShadowJournal, access_sink, log_ejection
+from prana.journal import BreakerJournal, ShadowJournal, access_sink, log_ejection, log_unverified
 from prana.pipeline import common_pipeline, service_pipeline
 from prana.ports import Ports, until
 from prana.registry_client import RegistryClient
@@ -50,7 +50,9 @@ from prana.wire.client import AttemptTimes, Client
 from prana.wire.descriptors import Limits, limits_for
 from prana.wire.pool import Address, Pool
 from prana.wire.server import ProxyServer
+from prana.wire.tls import tls_of_services
 from registry.instance import Instance
+from registry.ports import TlsMode
 from registry.registration import Registration
 from registry.static import static_instances
 from registry.writes import EurekaWrites
@@ -79,16 +81,18 @@ class Sidecar:
         self._started_epoch_s = epoch_s()
         self.metrics = ProxyMetrics(clock)
         static = _static_services(settings)
-        self._static = frozenset(map(_address, chain.from_iterable(static.values())))
+        self._static = {(each.host, each.ip, each.port) for each in chain.from_iterable(static.values())}
         self._registry = RegistryClient(settings, self._own_ports, clock=clock, rng=self._rng, epoch_s=epoch_s)
         self._transport, self._discovery = self._registry.transport, self._registry.discovery
         self._pool = Pool(clock, self._may_dial)
+        self._tls = tls_of_services(settings)
         self._services = Services(
             static,
             self._discovery,
             self._make_service,
             self._node_gone,
             self._wait_s,
+            self._tls_mode,
             _with_fallback(settings),
         )
         if self._discovery is not None:
@@ -141,6 +145,8 @@ class Sidecar:
             rule_named(policy.balancer.rule, self._rng), _ejection(policy), clock, self._rng, on_ejection
         )
         balancer.update(instances)
+        if not policy.tls.verify and policy.tls.mode != TlsMode.NEVER:
+            log_unverified(name)
         breaker = Breaker(name, _breaker(policy), clock, [BreakerJournal(name)])
         bulkhead = Bulkhead(policy.max_concurrent, clock)
         retry = policy.retry
@@ -151,7 +157,7 @@ class Sidecar:
             Admit(breaker, bulkhead, metrics, clock),
             Deadline(policy.timeout),
             Retry(retry.max_retries, retry.statuses, retry.replay_bytes, budget, metrics, clock),
-            Balance(balancer, self._client, times, metrics, clock),
+            Balance(balancer, self._client, times, metrics, clock, self._tls[policy.tls]),
         )
         return Service(
             name=name,
@@ -166,8 +172,13 @@ class Sidecar:
             handler=handler,
         )
 
-    def _node_gone(self, node: Node) -> None:
-        self._pool.forget(_address(node.instance))
+    def _node_gone(self, service: str, node: Node) -> None:
+        instance = node.instance
+        tls = self._tls[self.settings.policy_for(service).tls] if instance.secure else None
+        self._pool.forget((instance.host, instance.ip, instance.port, tls))
+
+    def _tls_mode(self, service: str) -> TlsMode:
+        return TlsMode(self.settings.policy_for(service).tls.mode)
 
     def _own_ports(self) -> set[int]:
         ports = {int(address.rpartition(":")[2]) for address in self.proxy_addresses if not address.startswith("unix:")}
@@ -175,8 +186,8 @@ class Sidecar:
 
     def _may_dial(self, address: Address, ip: str) -> bool:
         """What the operator wrote down may always be dialled, what a registry says only if it can be trusted."""
-        host, _, port = address
-        return address in self._static or self._registry.may_dial(host, ip, port)
+        host, _, port, _ = address
+        return address[:3] in self._static or self._registry.may_dial(host, ip, port)
 
     def _wait_s(self, service: str) -> float:
         return self.settings.policy_for(service).timeout
@@ -330,13 +341,9 @@ class Sidecar:
             await self._transport.close()
 
 
-def _address(instance: Instance) -> Address:
-    return instance.host, instance.ip, instance.port
-
-
 def _static_services(settings: Settings) -> dict[str, tuple[Instance, ...]]:
     return {
-        name: static_instances(name, [str(address) for address in policy.instances])
+        name: static_instances(name, list(map(str, policy.instances)), secure=policy.tls.mode == TlsMode.ALWAYS)
         for name, policy in settings.services.items()
         if policy.instances
     }

@@ -23,6 +23,8 @@ class ErrorToken(StrEnum):
     CONNECTION_TIMEOUT = "connection_timeout"
     CONNECTION_TERMINATED = "connection_terminated"
     CONNECTION_LIMIT_REACHED = "connection_limit_reached"
+    TLS_PROTOCOL_ERROR = "tls_protocol_error"
+    TLS_CERTIFICATE_ERROR = "tls_certificate_error"
     HTTP_RESPONSE_TIMEOUT = "http_response_timeout"
     HTTP_PROTOCOL_ERROR = "http_protocol_error"
     HTTP_REQUEST_ERROR = "http_request_error"
@@ -111,6 +113,28 @@ class ConnectTimeout(ProxyError):
     fault = Fault.UPSTREAM
     cause = "connect_timeout"
     title = "Connection timed out"
+    retryable = True
+
+
+class TlsFailed(ProxyError):
+    """No TLS connection stood, or the instance ended it with a TLS alert."""
+
+    status = 502
+    token = ErrorToken.TLS_PROTOCOL_ERROR
+    fault = Fault.UPSTREAM
+    cause = "tls_failed"
+    title = "TLS failed"
+    retryable = True
+
+
+class CertificateRefused(ProxyError):
+    """We did not accept the instance's certificate, or it did not accept ours."""
+
+    status = 502
+    token = ErrorToken.TLS_CERTIFICATE_ERROR
+    fault = Fault.UPSTREAM
+    cause = "tls_certificate"
+    title = "Certificate not accepted"
     retryable = True
 
 

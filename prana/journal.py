@@ -53,6 +53,10 @@ def log_ejection(service: str, event: EjectionEvent) -> None:
         _log.info("node readmitted", **where)
 
 
+def log_unverified(service: str) -> None:
+    _log.warning("certificates are not verified", service=service, setting="tls.verify")
+
+
 def access_sink(mode: str) -> AccessSink | None:
     """The access log of `[log] access`: "off", "errors" (5xx, fallbacks, cut off or cancelled) or "all".
 

@@ -8,6 +8,7 @@ from loadbalancer.node import Node
 from prana.errors import RegistryNotRead
 from prana.service import Service
 from registry.instance import Instance
+from registry.ports import TlsMode
 from registry.snapshot import Snapshot
 
 _RETRY_AFTER_S = 1.0
@@ -24,8 +25,8 @@ class Registry(Protocol):
 class Services:
     """Makes a service on its first call, and passes membership changes on to those made.
 
-    `make(name, instances, static)` builds one; `gone(node)` hears of every node that left, so that its connections
-    can be closed.
+    `make(name, instances, static)` builds one; `gone(name, node)` hears of every node that left, so that its
+    connections can be closed.
     """
 
     def __init__(
@@ -33,8 +34,9 @@ class Services:
         static: Mapping[str, tuple[Instance, ...]],
         registry: Registry | None,
         make: Callable[[str, tuple[Instance, ...], bool], Service],
-        gone: Callable[[Node], None],
+        gone: Callable[[str, Node], None],
         wait_s: Callable[[str], float],
+        tls_mode: Callable[[str], TlsMode] = lambda _: TlsMode.AUTO,
         with_fallback: Collection[str] = (),
     ) -> None:
         """`with_fallback` names services that are to be found even if the registry does not know them: their
@@ -45,6 +47,7 @@ class Services:
         self._make = make
         self._gone = gone
         self._wait_s = wait_s
+        self._tls_mode = tls_mode
         self._made: dict[str, Service] = {}
 
     async def find(self, name: str) -> Service | None:
@@ -73,7 +76,9 @@ class Services:
     def _instances(self, name: str) -> tuple[Instance, ...] | None:
         if name in self._static:
             return self._static[name]
-        return self._registry.snapshot.callable_instances(name) if self._registry is not None else None
+        if self._registry is None:
+            return None
+        return self._registry.snapshot.callable_instances(name, self._tls_mode(name))
 
     def listed(self, name: str) -> tuple[Instance, ...]:
         """The UP instances of a lower-case name, none when nobody has it, for callers that call them themselves.
@@ -106,7 +111,7 @@ class Services:
         for name, service in self._made.items():
             if name in self._static:
                 continue
-            instances = snapshot.callable_instances(name)
+            instances = snapshot.callable_instances(name, self._tls_mode(name))
             service.known = instances is not None
             for node in service.balancer.update(instances or ()):
-                self._gone(node)
+                self._gone(name, node)

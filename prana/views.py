@@ -124,6 +124,7 @@ class Views:
             instance_id=instance.id,
             host=instance.host,
             port=instance.port,
+            secure=instance.secure,
             status=str(instance.status),
             pending=node.pending,
             load_ms=node.load.cost_s(now_s) * 1e3,

@@ -30,11 +30,12 @@ class Instance:
     id: str
     host: str
     ip: str
-    port: int  # 0: the plain port is disabled, so Prana cannot call this instance
+    port: int  # the plain one, 0: disabled; as the member of a service the one that is called, see registry.ports
     status: Status = Status.UP
     vips: tuple[str, ...] = ()
     secure_vips: tuple[str, ...] = ()  # names of the secure port only
     secure_port: int = 0  # 0: disabled
+    secure: bool = False  # whether `port` is called by TLS
     zone: str = ""  # metadata.zone, or Amazon's availability-zone; "": none is known
     metadata: Mapping[str, str] = field(default_factory=lambda: _NO_METADATA)
     last_dirty_ms: int = 0  # epoch, as written by the instance

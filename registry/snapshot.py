@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from registry.instance import Instance, Status
+from registry.ports import TlsMode, called
 
 InstanceKey = tuple[str, str]  # (app, instance id): ids are unique within an application only
 Refusal = Callable[[Instance], str | None]  # why an instance must not be called, None when it may be
@@ -72,13 +73,22 @@ class Snapshot:
     @property
     def services(self) -> frozenset[str]:
         """The names that `callable_instances` knows."""
-        return frozenset(self.apps.keys() | self.vips.keys())
+        return frozenset(self.apps.keys() | self.vips.keys() | self.secure_vips.keys())
 
-    def callable_instances(self, service: str) -> tuple[Instance, ...] | None:
-        """The instances of a lower-case application name or VIP that are UP, have a plain port and may be called;
-        None for a name nobody has."""
-        up = self.up_instances(service)
-        return None if up is None else tuple(each for each in up if each.port > 0)
+    def callable_instances(self, service: str, mode: TlsMode = TlsMode.AUTO) -> tuple[Instance, ...] | None:
+        """The instances of a lower-case application name, VIP or secure VIP that are UP and may be called, with the
+        port that `mode` has them called by; None for a name nobody has. A secure VIP reaches secure ports only."""
+        members = (*self.apps.get(service, ()), *self.vips.get(service, ()))
+        secure = self.secure_vips.get(service, ()) if mode is not TlsMode.NEVER else ()
+        if not members and not secure:
+            return None
+        by_secure_vip = {key_of(each): called(each, TlsMode.ALWAYS) for each in secure}
+        by_key = by_secure_vip | {key_of(each): called(each, mode) for each in members}
+        return tuple(
+            each
+            for key, each in by_key.items()
+            if each is not None and each.status is Status.UP and key not in self.refused
+        )
 
     def up_instances(self, service: str) -> tuple[Instance, ...] | None:
         """The instances of a lower-case application name or VIP that are UP and may be called, by whatever port;

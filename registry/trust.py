@@ -65,13 +65,13 @@ class Trust:
 
     def refusal(self, instance: Instance) -> Reason | None:
         """Why it must not be called as it is registered. A host name is judged again when it is resolved."""
-        named = (instance.app, instance.id, instance.host, instance.ip, *instance.vips)
+        named = (instance.app, instance.id, instance.host, instance.ip, *instance.vips, *instance.secure_vips)
         if not all(map(str.isprintable, named)):
             return Reason.MALFORMED
         if instance.port == 0 and instance.secure_port == 0:
             return Reason.NO_PORT
         if _address(instance.host) is not None:
-            return self.address_refusal(instance.host, instance.port)
+            return self._registered_refusal(instance.host, instance)
         return self._name_refusal(instance.host) or self._beside_name(instance)
 
     def address_refusal(self, ip: str, port: int) -> Reason | None:
@@ -85,6 +85,10 @@ class Trust:
         if port in self._own_ports() and (address.is_loopback or self._is_own(str(address))):
             return Reason.OWN_PORT
         return Reason.LOOPBACK if address.is_loopback and not self._loopback else None
+
+    def _registered_refusal(self, ip: str, instance: Instance) -> Reason | None:
+        ports = (port for port in (instance.port, instance.secure_port) if port > 0)
+        return next(filter(None, (self.address_refusal(ip, port) for port in ports)), None)
 
     def _name_refusal(self, host: str) -> Reason | None:
         name = host.lower().rstrip(".")
@@ -101,7 +105,7 @@ class Trust:
         gives it to a machine's own name, and it is not dialled either."""
         if _address(instance.ip) is None:
             return None
-        reason = self.address_refusal(instance.ip, instance.port)
+        reason = self._registered_refusal(instance.ip, instance)
         return None if reason is Reason.LOOPBACK else reason
 
 

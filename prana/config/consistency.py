@@ -8,13 +8,14 @@ from msgspec import UNSET
 
 from prana.compat import SHADOWING
 from prana.config.positions import Path
-from prana.config.settings import App, AppHealth, Fallback, Policy, ServicePolicy, Settings
+from prana.config.settings import App, AppHealth, Fallback, Policy, ServicePolicy, Settings, Tls
 from prana.config.shapes import Tables
 from prana.config.sources import dotted
 from prana.config.units import Address, format_duration
-from prana.tls import authorities
+from prana.tls import TlsProblem, authorities, upstream_context
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+_TLS_FILES = {"ca_file", "cert_file", "key_file"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,22 @@ def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Findin
                 f"is {format_duration(limit_s)}, which never ends before timeout ({format_duration(policy.timeout)})"
             )
             yield Finding(((*at, key), (*at, "timeout")), message, warning=True)
+    yield from _tls((*at, "tls"), policy.tls, given)
+
+
+def _tls(at: Path, tls: Tls, given: Container[Path]) -> Iterator[Finding]:
+    """Of what was written in this very table: a service does not repeat what is wrong with the defaults."""
+    written = {key for key in tls.__struct_fields__ if (*at, key) in given}
+    if written & _TLS_FILES:
+        try:
+            upstream_context(tls.ca_file, tls.cert_file, tls.key_file, verify=tls.verify)
+        except TlsProblem as problem:
+            if problem.key in written or problem.key != "ca_file":  # a key must fit its certificate, inherited or not
+                others = [(*at, key) for key in sorted(written)]
+                yield Finding(((*at, problem.key), *others), str(problem))
+    if "verify" in written and not tls.verify:
+        message = "is false, so that whoever answers at an instance's address is believed; better name its ca_file"
+        yield Finding(((*at, "verify"),), message, warning=True)
 
 
 def _service(at: Path, service: ServicePolicy, settings: Settings) -> Iterator[Finding]:
@@ -137,6 +154,9 @@ def _service(at: Path, service: ServicePolicy, settings: Settings) -> Iterator[F
     instances = service.instances
     for address in dict.fromkeys(address for address in instances if instances.count(address) > 1):
         yield Finding(((*at, "instances"),), f"has {address} more than once; each instance once")
+    if service.tls.mode == "never" and any(address.secure for address in instances):
+        message = "has https://, but tls.mode never calls by TLS; leave out one of them"
+        yield Finding(((*at, "instances"), (*at, "tls", "mode")), message)
     if not instances and not (settings.eureka.fetch and settings.eureka.configured):
         message = "has no instances, and no registry is read; every call will be refused"
         yield Finding((at, ("eureka", "fetch"), ("eureka", "urls")), message, warning=True)

@@ -51,6 +51,22 @@ def address(*, lowest_port: int = 0, unix: bool = False) -> Kind:
     return Kind(parse, {"type": "string"}, show=str)
 
 
+def instance() -> Kind:
+    """A text such as `"10.0.0.7:8080"`, or `"https://10.0.0.7:8443"` for an instance that is called by TLS."""
+    plain = address(lowest_port=1)
+
+    def parse(value: object) -> Address:
+        written = string(value)
+        secure = written.startswith("https://")
+        if ("://" in written and not secure) or written.endswith("/"):
+            raise ValueError(f"is {quoted(written)}; allowed is host:port, or https://host:port for TLS")
+        parsed = plain.parse(written.removeprefix("https://"))
+        assert isinstance(parsed, Address)  # noqa: S101 - what that kind makes; tells mypy
+        return replace(parsed, secure=secure)
+
+    return replace(plain, parse=parse)
+
+
 def http_url(*, optional: bool = True) -> Kind:
     """An http(s) URL; messages do not repeat it, since it may hold credentials."""
 

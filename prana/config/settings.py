@@ -177,6 +177,22 @@ class Retry(Struct, frozen=True, kw_only=True):
     replay_bytes: Annotated[int, kinds.size("0B", "64MiB")] = 64 * 1024
 
 
+class Tls(Struct, frozen=True, kw_only=True):
+    """Whether and how instances are called by TLS. The files are PEM, read at start."""
+
+    mode: Annotated[str, kinds.one_of("auto", "always", "never")] = "auto"  # auto: where the secure port is enabled
+    ca_file: Text = ""  # whose certificates are accepted; "": those of the system's authorities
+    cert_file: Text = ""  # shown to instances that ask for a certificate, intermediate ones behind it; "": none
+    key_file: Text = ""  # "": in cert_file
+    verify: Flag = True
+    server_name: Hostname = ""  # asked for and verified instead of the instance's host name; "": that
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Those that are named."""
+        return tuple(filter(None, (self.ca_file, self.cert_file, self.key_file)))
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     """How any service is called."""
 
@@ -191,6 +207,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     breaker: Breaker = Breaker()
     eject: Eject = Eject()
     retry: Retry = Retry()
+    tls: Tls = Tls()
 
 
 class Fallback(Struct, frozen=True, kw_only=True):
@@ -215,7 +232,7 @@ class Fallback(Struct, frozen=True, kw_only=True):
 class ServicePolicy(Policy, frozen=True, kw_only=True):
     """How one service is called: the defaults, with what `[services.NAME]` overrides."""
 
-    instances: tuple[Annotated[Address, endpoints.address(lowest_port=1)], ...] = ()  # (): from the registry
+    instances: tuple[Annotated[Address, endpoints.instance()], ...] = ()  # (): from the registry
     fallback: Fallback | None = None
 
 

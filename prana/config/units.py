@@ -61,17 +61,21 @@ def format_size(size_bytes: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A TCP address (`host`, `port`; port 0 = any free one), or a Unix socket when `unix_path` is not empty."""
+    """A TCP address (`host`, `port`; port 0 = any free one), or a Unix socket when `unix_path` is not empty.
+
+    `secure` is an instance that is called by TLS, written with https://.
+    """
 
     host: str = ""
     port: int = 0
     unix_path: str = ""
+    secure: bool = False
 
     def __str__(self) -> str:
         if self.unix_path:
             return f"unix:{self.unix_path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{'https://' if self.secure else ''}{host}:{self.port}"
 
 
 def parse_address(text: str) -> Address:

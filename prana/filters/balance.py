@@ -9,6 +9,7 @@ from prana.errors import NoInstance, ProxyError
 from prana.request import Attempt, Request, Response
 from prana.resilience.classify import outcome_of_error, outcome_of_status
 from prana.wire.client import AttemptTimes, Client
+from prana.wire.tls import UpstreamTls
 
 _RETRY_AFTER_S = 5.0  # a registry read away, as a rule
 
@@ -23,12 +24,15 @@ class Balance:
         times: AttemptTimes,
         metrics: ServiceMetrics,
         clock: Callable[[], float],
+        tls: UpstreamTls | None = None,
     ) -> None:
+        """`tls` is for instances that are called by it."""
         self._balancer = balancer
         self._client = client
         self._times = times
         self._metrics = metrics
         self._clock = clock
+        self._tls = tls
 
     async def __call__(self, request: Request) -> Response:
         pick = self._balancer.pick([attempt.node for attempt in request.attempts])
@@ -39,7 +43,8 @@ class Balance:
         request.attempts.append(attempt)
         started_s = self._clock()
         try:
-            response = await self._client.send(request, (instance.host, instance.ip, instance.port), self._times)
+            address = instance.host, instance.ip, instance.port, self._tls if instance.secure else None
+            response = await self._client.send(request, address, self._times)
         except BaseException as error:
             attempt.result = error.cause if isinstance(error, ProxyError) else "cancelled"
             self._settle(pick, outcome_of_error(error), attempt, started_s)

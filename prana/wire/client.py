@@ -83,5 +83,5 @@ def _rewind(request: Request) -> bool:
 
 
 def authority(address: Address) -> bytes:
-    host, _, port = address
+    host, _, port, _ = address
     return f"[{host}]:{port}".encode() if ":" in host else f"{host}:{port}".encode()

@@ -25,6 +25,7 @@ PACE_WINDOW_S: Final = 30.0  # over which a request body must keep up `proxy.min
 KEEP_ALIVE_TIMEOUT_S: Final = 60.0
 # How long a body waits for the instance's 100 Continue; curl's own patience. Many servers never send one.
 CONTINUE_TIMEOUT_S: Final = 1.0
+TLS_GOODBYE_S: Final = 2.0  # for an instance to answer close_notify on a connection that idled too long
 LINGER_TIMEOUT_S: Final = 2.0  # after an early answer: time for the caller to read it
 DRAIN_IDLE_S: Final = 0.5  # without a request, before a connection counts as idle when we leave
 SWEEP_INTERVAL_S: Final = 1.0  # one timer for all connections; times above are kept to this grain

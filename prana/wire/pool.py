@@ -6,12 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from prana.errors import ConnectRefused, ConnectTimeout, Overloaded
+from prana.errors import CertificateRefused, ConnectRefused, ConnectTimeout, Overloaded, ProxyError, TlsFailed
 from prana.wire.limits import UPSTREAM_IDLE_TIMEOUT_S
 from prana.wire.resolve import Resolver
+from prana.wire.tls import UpstreamTls
 from prana.wire.upstream import Link, UpstreamConnection
 
-Address = tuple[str, str, int]  # host name, IP of the registration, port
+Address = tuple[str, str, int, UpstreamTls | None]  # host name, IP of the registration, port; None: plain
 _LOCAL_SHORTAGE: Final = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL])
 
 
@@ -50,39 +51,47 @@ class Pool:
             if not connection.closed and now - connection.idle_since_s < connection.idle_timeout_s:
                 connections.append(connection)  # still good for a request that may be replayed
                 return None
-            connection.close()
+            connection.retire()
         return None
 
     async def connect(self, address: Address, timeout_s: float) -> UpstreamConnection:
-        """A new connection. Raises ConnectRefused, ConnectTimeout or Overloaded; nothing was sent then."""
-        host, ip, port = address
+        """A new connection, through TLS where the address says so. Raises ConnectRefused, ConnectTimeout, TlsFailed,
+        CertificateRefused or Overloaded; nothing was sent then."""
+        host, ip, port, tls = address
+        missing = "connection to"
+        failure: ProxyError = ConnectRefused(f"{host}: the name resolves to no address that may be called")
         try:
             async with asyncio.timeout(timeout_s):
-                ips = await self._resolver.addresses(host, ip, partial(self._may_dial, address))
-                return await self._dial(address, ips, port)
+                for each in await self._resolver.addresses(host, ip, partial(self._may_dial, address)):
+                    try:
+                        missing = "connection to"
+                        connection = await self._dial(address, each)
+                        if tls is not None:
+                            missing = "TLS handshake with"
+                            await tls.secure(connection, host)
+                    except (ConnectRefused, TlsFailed, CertificateRefused) as error:
+                        failure = error
+                        continue
+                    self._open[connection] = address
+                    self._links.add(connection.link)
+                    return connection
         except TimeoutError:
-            raise ConnectTimeout(f"no connection to {host}:{port} within {timeout_s:.3g} s") from None
+            raise ConnectTimeout(f"no {missing} {host}:{port} within {timeout_s:.3g} s") from None
+        raise failure
 
-    async def _dial(self, address: Address, ips: list[str], port: int) -> UpstreamConnection:
-        loop = asyncio.get_running_loop()
-        problem = "its host name resolves to no address that may be called"
-        for ip in ips:
-            try:
-                _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(self._done, self._lost), ip, port
-                )
-            except OSError as error:
-                if error.errno in _LOCAL_SHORTAGE:
-                    raise Overloaded(f"Prana is out of local resources: {error.strerror}") from None
-                problem = error.strerror or str(error)
-                continue
-            if connection.closed:  # and reported lost already, perhaps
-                problem = "closed at once"
-                continue
-            self._open[connection] = address
-            self._links.add(connection.link)
-            return connection
-        raise ConnectRefused(f"{address[0]}:{port}: {problem}")
+    async def _dial(self, address: Address, ip: str) -> UpstreamConnection:
+        host, _, port, _ = address
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: UpstreamConnection(self._done, self._lost), ip, port
+            )
+        except OSError as error:
+            if error.errno in _LOCAL_SHORTAGE:
+                raise Overloaded(f"Prana is out of local resources: {error.strerror}") from None
+            raise ConnectRefused(f"{host}:{port}: {error.strerror or error}") from None
+        if connection.closed:  # and reported lost already, perhaps
+            raise ConnectRefused(f"{host}:{port}: closed at once")
+        return connection
 
     def _done(self, connection: UpstreamConnection, reusable: bool) -> None:
         if reusable:
@@ -102,14 +111,14 @@ class Pool:
         for address, connections in list(self._idle.items()):
             for connection in [c for c in connections if now - c.idle_since_s >= c.idle_timeout_s]:
                 connections.remove(connection)
-                connection.close()
+                connection.retire()
             if not connections:
                 del self._idle[address]
 
     def forget(self, address: Address) -> None:
         """The instance is gone: close its idle connections; what is in flight may finish."""
         for connection in self._idle.pop(address, ()):
-            connection.close()
+            connection.retire()
 
     def drop_idle(self) -> None:
         """Close every idle connection: file descriptors are short."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from prana.wire.limits import (
     MAX_INTERIM_RESPONSES,
     MAX_LINE_BYTES,
 )
+from prana.wire.tls_failure import tls_failure
 from prana.wire.trailers import LAST_CHUNK, last_chunk
 from prana.wire.tunnel import Tunnel
 from prana.wire.upgrade import SWITCHING_PROTOCOLS, accepts
@@ -62,6 +64,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since_s = 0.0
         self.idle_timeout_s = 0.0
         self.link: Link = (("", 0), ("", 0))
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What is written to; TLS comes between with another `connection_made`."""
+        return self._transport
 
     @property
     def closed(self) -> bool:
@@ -198,6 +205,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._stop_timer()
         self._transport.abort()
 
+    def retire(self) -> None:
+        """Close what idles: nothing is unsent, and TLS says goodbye."""
+        self._transport.close()
+
     def _fail(self, error: BaseException) -> None:
         """The exchange failed: before the head the waiter learns it, after it the body breaks off."""
         if self._head is not None and not self._head.done():
@@ -238,20 +249,24 @@ class UpstreamConnection(asyncio.Protocol):
             self._quiet_bytes = 0
 
     def eof_received(self) -> None:
-        self._ended(None)
+        self._ended(regular=True)
         self.close()  # now, so that it is not taken for a live one until the loop reports it lost
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended(exc)
         self._on_lost(self)
 
-    def _ended(self, exc: Exception | None) -> None:
-        """The instance closed. That is a regular end only for a body delimited by it (RFC 9112 section 6.3)."""
+    def _ended(self, exc: Exception | None = None, *, regular: bool = False) -> None:
+        """The instance closed. That is a regular end only for a body delimited by it (RFC 9112 section 6.3), and if
+        `eof_received` told it: through TLS it does so only for a close_notify (section 9.8)."""
         if self._head is None or self._complete:
             return
-        if exc is None and self._until_close and self._body is not None:
+        if regular and self._until_close and self._body is not None:
             self._complete = True
             self._body.end()
+            return
+        if isinstance(exc, ssl.SSLError):
+            self._fail(tls_failure(exc, "the instance", sent=True))
             return
         detail = "the instance closed the connection before a complete answer"
         self._fail(ConnectionBroken(detail if exc is None else f"{detail}: {exc}", sent=True))

@@ -125,6 +125,7 @@ def node() -> NodeView:
         instance_id="host-1:users:9001",
         host="10.0.0.1",
         port=9001,
+        secure=False,
         status="UP",
         pending=2,
         load_ms=12.5,

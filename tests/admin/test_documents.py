@@ -72,6 +72,7 @@ def test_ribbon_shows_rule_nodes_and_retries(
                 "id": "host-1:users:9001",
                 "host": "10.0.0.1",
                 "port": 9001,
+                "secure": False,
                 "status": "UP",
                 "pending": 2,
                 "load_ms": 12.5,

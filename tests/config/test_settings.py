@@ -81,6 +81,13 @@ budget_ratio = 0.2
 budget_floor_per_s = 10
 statuses = [502, 503, 504]
 replay_bytes = "64KiB"
+[defaults.tls]
+mode = "auto"
+ca_file = ""
+cert_file = ""
+key_file = ""
+verify = true
+server_name = ""
 """
 
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import re
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -199,8 +200,9 @@ async def unavailable(peer: Peer) -> None:
 class Upstream:
     """An instance that records. Each connection is served by `serve`, which a test may replace at any time."""
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, serve: Serve, tls: ssl.SSLContext | None = None) -> None:
         self.serve = serve
+        self.tls = tls
         self.port = 0
         self.peers: list[Peer] = []
         self.ends = 0  # connections that are over
@@ -209,7 +211,7 @@ class Upstream:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=2**16)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=2**16, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -384,8 +386,8 @@ def started_upstreams() -> list[Upstream]:
 
 @pytest.fixture
 async def start_upstream(started_upstreams: list[Upstream]) -> AsyncIterator[StartUpstream]:
-    async def start(serve: Serve = answering, port: int = 0) -> Upstream:
-        upstream = Upstream(serve)
+    async def start(serve: Serve = answering, port: int = 0, tls: ssl.SSLContext | None = None) -> Upstream:
+        upstream = Upstream(serve, tls)
         await upstream.start(port)
         started_upstreams.append(upstream)
         return upstream

@@ -126,9 +126,12 @@ async def test_a_node_that_is_gone_is_forgotten_by_the_pool(monkeypatch: pytest.
     forgotten: list[object] = []
     monkeypatch.setattr(sidecar._pool, "forget", forgotten.append)
     instance = Instance(app="ORDERS", id="o1", host="h", ip="10.0.0.7", port=80, vips=("orders",))
-    listed = EMPTY.changed([instance], [], anyone)
+    secure = Instance(app="ORDERS", id="o2", host="h", ip="10.0.0.7", port=0, secure_port=443)
+    listed = EMPTY.changed([instance, secure], [], anyone)
     assert sidecar._discovery is not None
     sidecar._discovery.restore(listed, 0.0)
     assert sidecar._services.peek("orders") is not None
+    assert forgotten == []
     sidecar._discovery.restore(EMPTY, 0.0)
-    assert forgotten == [("h", "10.0.0.7", 80)]
+    tls = sidecar._tls[sidecar.settings.defaults.tls]
+    assert forgotten == [("h", "10.0.0.7", 80, None), ("h", "10.0.0.7", 443, tls)]

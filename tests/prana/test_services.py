@@ -1,6 +1,7 @@
 """Which service a name means, before and after the registry has been read."""
 
 import asyncio
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -13,6 +14,7 @@ from prana.errors import RegistryNotRead
 from prana.service import Service
 from prana.services import Services
 from registry.instance import Instance, Status
+from registry.ports import TlsMode
 from registry.snapshot import EMPTY, Snapshot
 from registry.static import static_instances
 
@@ -37,12 +39,23 @@ def instance(name: str, number: int = 1, status: Status = Status.UP) -> Instance
 class Bench:
     """Services over a registry, with what they made and which nodes they let go."""
 
-    def __init__(self, registry: Registry | None, wait_s: float = 0.01, with_fallback: frozenset[str] = frozenset()):
+    def __init__(
+        self,
+        registry: Registry | None,
+        wait_s: float = 0.01,
+        with_fallback: frozenset[str] = frozenset(),
+        tls_mode: TlsMode = TlsMode.AUTO,
+    ) -> None:
         self.made: list[tuple[str, bool]] = []
         self.gone: list[Node] = []
         self.waited: list[str] = []
-        self.services = Services(STATIC, registry, self._make, self.gone.append, self._wait, with_fallback)
+        self.services = Services(
+            STATIC, registry, self._make, self._gone, self._wait, lambda _: tls_mode, with_fallback
+        )
         self._wait_s = wait_s
+
+    def _gone(self, name: str, node: Node) -> None:
+        self.gone.append(node)
 
     def _wait(self, name: str) -> float:
         self.waited.append(name)
@@ -168,3 +181,16 @@ async def test_a_list_for_callers_has_all_that_is_up_and_waits_for_nothing() -> 
     assert bench.services.listed("nobody") == ()
     assert Bench(None).services.listed("orders") == ()
     assert (bench.made, bench.waited) == ([], [])
+
+
+async def test_a_service_that_is_called_by_tls_only_gets_no_other_members() -> None:
+    registry = Registry()
+    both = replace(instance("a"), secure_port=443)
+    registry.read(both, instance("a", 2))
+    bench = Bench(registry, tls_mode=TlsMode.ALWAYS)
+    service = await bench.services.find("a")
+    assert service is not None
+    assert [node.instance.port for node in service.balancer.nodes] == [443]
+    bench.services.update(registry.read(instance("a", 2)))
+    assert service.balancer.nodes == ()
+    assert [node.instance.id for node in bench.gone] == ["a-1"]

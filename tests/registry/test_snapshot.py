@@ -1,7 +1,11 @@
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.instance import Instance, Status
+from registry.ports import TlsMode
 from registry.snapshot import EMPTY, Snapshot, key_of
 
 NAMES = st.lists(st.sampled_from(["orders", "users", "both"]), max_size=3).map(tuple)
@@ -18,17 +22,53 @@ INSTANCES = st.builds(
 )
 
 
+# One with a plain port, one with both, one with a secure port only.
+MIXED = Snapshot.of(
+    [
+        Instance("ORDERS", "plain", "h", "i", 80, vips=("plain",), secure_vips=("safe",)),
+        Instance("ORDERS", "both", "h", "i", 81, vips=("plain",), secure_vips=("safe",), secure_port=443),
+        Instance("ORDERS", "secure", "h", "i", 0, secure_vips=("safe",), secure_port=8443),
+    ]
+)
+
+
 def refusal(instance: Instance) -> str | None:
     return "bad" if instance.host == "bad" else None
 
 
 def test_a_secure_vip_does_not_make_a_plain_port_callable() -> None:
-    secure = Instance(app="ORDERS", id="a", host="h", ip="i", port=80, vips=("plain",), secure_vips=("secure",))
-    snapshot = Snapshot.of([secure])
-    assert snapshot.callable_instances("secure") is None
-    assert snapshot.callable_instances("plain") == snapshot.callable_instances("orders") == (secure,)
-    assert snapshot.secure_vips["secure"] == (secure,)
-    assert snapshot.services == {"orders", "plain"}
+    plain = Instance(app="ORDERS", id="a", host="h", ip="i", port=80, vips=("plain",), secure_vips=("secure",))
+    snapshot = Snapshot.of([plain])
+    assert snapshot.callable_instances("secure") == ()
+    assert snapshot.callable_instances("plain") == snapshot.callable_instances("orders") == (plain,)
+    assert snapshot.secure_vips["secure"] == (plain,)
+    assert snapshot.services == {"orders", "plain", "secure"}
+
+
+@pytest.mark.parametrize(("name", "ports"), [("orders", [80, 443, 8443]), ("safe", [443, 8443]), ("plain", [80, 443])])
+def test_whoever_has_a_secure_port_is_called_by_it(name: str, ports: list[int]) -> None:
+    """As in Spring. Ribbon would do so only if it is told to, see below."""
+    called = MIXED.callable_instances(name) or ()
+    assert [each.port for each in called] == ports
+    assert [each.secure for each in called] == [port != 80 for port in ports]
+
+
+@pytest.mark.parametrize(("name", "ports"), [("orders", [443, 8443]), ("safe", [443, 8443]), ("plain", [443])])
+def test_who_wants_tls_always_never_calls_a_plain_port(name: str, ports: list[int]) -> None:
+    assert [each.port for each in MIXED.callable_instances(name, TlsMode.ALWAYS) or ()] == ports
+
+
+@pytest.mark.parametrize(("name", "ports"), [("orders", [80, 81]), ("plain", [80, 81])])
+def test_who_wants_it_never_calls_no_secure_port(name: str, ports: list[int]) -> None:
+    called = MIXED.callable_instances(name, TlsMode.NEVER) or ()
+    assert [each.port for each in called] == ports
+    assert not any(each.secure for each in called)
+    assert MIXED.callable_instances("safe", TlsMode.NEVER) is None
+
+
+def test_what_is_refused_is_so_by_its_secure_vip_too() -> None:
+    snapshot = Snapshot.of([Instance("ORDERS", "a", "bad", "i", 0, secure_port=443, secure_vips=("safe",))], refusal)
+    assert snapshot.callable_instances("safe") == ()
 
 
 def test_an_instance_of_the_same_application_and_vip_is_listed_once() -> None:
@@ -84,5 +124,5 @@ def test_up_is_what_may_be_called_by_any_port() -> None:
         [plain, secure, none, listed("d", 80, 0, Status.DOWN), listed("e", 80, 0, host="bad")], refusal
     )
     assert snapshot.up_instances("orders") == (plain, secure)
-    assert snapshot.callable_instances("orders") == (plain,)
+    assert snapshot.callable_instances("orders") == (plain, replace(secure, port=443, secure=True))
     assert snapshot.up_instances("nobody") is None

@@ -21,6 +21,14 @@ def test_each_address_is_an_instance_that_can_be_called() -> None:
     assert Snapshot.of([v4, v6, named]).callable_instances("orders") == (v4, v6, named)
 
 
+def test_one_with_https_is_called_by_tls_and_so_are_all_of_a_service_that_says_so() -> None:
+    plain, secure = static_instances("orders", ["10.0.0.1:80", "https://[::1]:8443"])
+    assert (plain.port, plain.secure) == (80, False)
+    assert (secure.id, secure.host, secure.port, secure.secure_port) == ("https://[::1]:8443", "::1", 8443, 8443)
+    assert secure.secure
+    assert all(each.secure for each in static_instances("orders", ["10.0.0.1:80", "https://h:443"], secure=True))
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -33,6 +41,9 @@ def test_each_address_is_an_instance_that_can_be_called() -> None:
         "host:http",
         "host:-1",
         "http://host:80",
+        "https://host",
+        "https://host:443/",
+        "HTTPS://host:443",
         "host:80/path",
         "user@host:80",
         "::1:80",

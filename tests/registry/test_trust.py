@@ -51,6 +51,13 @@ def test_what_no_instance_can_have_is_refused_as_host_and_as_ip(ip: str, reason:
     assert policy.refusal(replace(GOOD, ip=ip)) is reason
 
 
+def test_the_secure_port_and_the_secure_vip_are_judged_too() -> None:
+    assert trust().refusal(replace(GOOD, host=OWN_IP, secure_port=PROXY)) is Reason.OWN_PORT
+    assert trust().refusal(replace(GOOD, host=OWN_IP, secure_port=443)) is None
+    assert trust().refusal(replace(GOOD, port=0, secure_port=443)) is None
+    assert trust().refusal(replace(GOOD, secure_vips=("a\nb",))) is Reason.MALFORMED
+
+
 @pytest.mark.parametrize("ip", LOOPBACK)
 def test_loopback_is_refused_unless_allowed(ip: str) -> None:
     assert trust().refusal(replace(GOOD, host=ip)) is Reason.LOOPBACK

@@ -290,9 +290,9 @@ def record_dials(running: Running, monkeypatch: pytest.MonkeyPatch) -> list[tupl
     pool = running.sidecar._pool
     really = pool._dial
 
-    async def dial(address: Address, ips: list[str], port: int) -> Any:
-        dialled.extend((address, ip) for ip in ips)
-        return await really(address, ips, port)
+    async def dial(address: Address, ip: str) -> Any:
+        dialled.append((address, ip))
+        return await really(address, ip)
 
     monkeypatch.setattr(pool, "_dial", dial)
     return dialled

@@ -11,7 +11,7 @@ from prana.wire.pool import Address
 
 from .conftest import Clock
 
-HERE: Address = ("a", "10.0.0.1", 80)
+HERE: Address = ("a", "10.0.0.1", 80, None)
 
 
 class FakeConnection:
@@ -127,4 +127,4 @@ async def test_a_connection_learns_how_long_its_server_keeps_it(clock: Clock) ->
 
 
 def test_an_authority_is_host_and_port() -> None:
-    assert (authority(HERE), authority(("::1", "", 8))) == (b"a:80", b"[::1]:8")
+    assert (authority(HERE), authority(("::1", "", 8, None))) == (b"a:80", b"[::1]:8")

@@ -22,7 +22,7 @@ from tests.fuzz.readers import Message, read_answers, read_requests
 
 from .conftest import Clock
 
-ADDRESS = ("10.0.0.1", "10.0.0.1", 80)
+ADDRESS = ("10.0.0.1", "10.0.0.1", 80, None)
 POISON = b"HTTP/1.1 200 OK\r\nX-Id: POISON\r\nContent-Length: 6\r\n\r\nPOISON"
 MARK = re.compile(rb"<(\d+)>")
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from prana.errors import ConnectRefused
+from prana.errors import CertificateRefused, ConnectRefused
 from prana.request import End, Request
 from prana.wire.limits import UPSTREAM_IDLE_TIMEOUT_S
 from prana.wire.pool import Address, Pool, idle_timeout_s
@@ -13,8 +14,8 @@ from prana.wire.upstream import UpstreamConnection
 
 from .conftest import Clock, FakeTransport
 
-HERE: Address = ("a", "10.0.0.1", 80)
-THERE: Address = ("b", "10.0.0.2", 80)
+HERE: Address = ("a", "10.0.0.1", 80, None)
+THERE: Address = ("b", "10.0.0.2", 80, None)
 
 
 class Connections:
@@ -143,8 +144,39 @@ async def test_a_connection_closed_at_once_was_refused(pool: Pool, monkeypatch: 
 
     monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create)
     with pytest.raises(ConnectRefused):
-        await pool.connect(("10.0.0.1", "10.0.0.1", 80), 1.0)
+        await pool.connect(("10.0.0.1", "10.0.0.1", 80, None), 1.0)
     assert len(pool) == 0
+
+
+class FakeTls:
+    """Whose handshake fails with one address of the instance."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def secure(self, connection: UpstreamConnection, host: str) -> None:
+        self.asked.append(host)
+        if len(self.asked) == 1:
+            raise CertificateRefused("expired")
+
+
+async def test_an_address_that_fails_in_the_handshake_leaves_the_others(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def addresses(*_: object) -> list[str]:
+        return ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+
+    async def create(make: Callable[[], UpstreamConnection], *_: object) -> tuple[FakeTransport, UpstreamConnection]:
+        connection, transport = make(), FakeTransport(sockname=("127.0.0.1", 1))
+        connection.connection_made(transport)
+        return transport, connection
+
+    tls: Any = FakeTls()
+    monkeypatch.setattr(pool._resolver, "addresses", addresses)
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create)
+    await pool.connect(("h", "10.0.0.1", 80, tls), 1.0)
+    assert tls.asked == ["h", "h"]
+    assert len(pool) == 1
 
 
 @pytest.mark.parametrize(
