@@ -42,7 +42,7 @@ class Observe:
 
     def _request_id(self, request: Request) -> bytes:
         given = header(request.headers, b"x-request-id")
-        if given is not None and valid_request_id(given):
+        if given is not None and valid_request_id(given := given.rstrip(b" \t")):
             return given
         return f"{self._id_prefix}-{next(self._numbers):x}".encode()
 

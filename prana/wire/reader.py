@@ -173,7 +173,7 @@ class RequestReader:
             raise _too_large()
         self._headers.append((name, value))
         if (note := _NOTED.get(name.lower())) is not None:
-            note(self, value)
+            note(self, value.rstrip(b" \t"))  # RFC 9110 section 5.5; llhttp strips only what is before a value
 
     def _add_trailer(self, request: Request, name: bytes, value: bytes) -> None:
         """Within the same limits as the head, whose bytes count too."""

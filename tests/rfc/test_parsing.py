@@ -314,6 +314,17 @@ async def test_c11_a_control_character_in_an_answer_is_502(rejects: Rejects, non
     await rejects(nonsense)
 
 
+async def test_c11_whitespace_around_a_value_is_no_part_of_it(running: Running, upstream: Upstream) -> None:
+    padded = [b"Content-Length:\t 3 \t", b"Expect: 100-continue  ", b"Max-Forwards: 5 ", b"X-Request-Id: mine "]
+    raw = get(b"/orders/", *padded, method=b"OPTIONS").replace(b"Host: localhost:8078", b"Host:localhost:8078 \t")
+    answer = await running.ask(raw + b"abc")
+    assert (answer.status, answer.value(b"X-Request-Id")) == (200, b"mine")
+    (request,) = upstream.requests
+    assert (request.values(b"Max-Forwards"), request.values(b"X-Forwarded-Host")) == ([b"4"], [b"localhost:8078"])
+    assert (await running.ask(get(b"/orders/", b"Connection: close "))).value(b"Connection") == b"close"
+    assert (await running.ask(bodied(CHUNKED + b"  ", body=b"0\r\n\r\n"))).status == 200
+
+
 @requests(
     {
         "long header": get(b"/orders/", b"X: " + b"a" * MAX_LINE_BYTES),
