@@ -5,6 +5,7 @@ from urllib.parse import quote_plus
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from prana.config.settings import App, AppHealth, Eureka, Retry
 from registry.server import RegistrySettings, serve
@@ -141,14 +142,24 @@ async def test_errors_of_proxied_requests_have_their_status(start_sidecar: Start
 
 @pytest.fixture
 async def eureka() -> AsyncIterator[str]:
-    """The URL of a registry with ORDERS: one instance UP, one DOWN, one that is refused, one with a secure port."""
+    """The URL of a registry with ORDERS: two instances UP, one of them by a secure port only, one DOWN, one that is
+    refused; and with STATUS."""
     server = await serve("127.0.0.1", 0, RegistrySettings())
-    rows = [
+    rows: list[tuple[str, str, dict[str, object]]] = [
         ("h1", "UP", {}),
         ("down", "DOWN", {}),
         ("169.254.169.254", "UP", {}),
-        ("h2", "UP", {"securePort": {"$": 8443, "@enabled": "true"}, "vipAddress": "orders-v2"}),
+        (
+            "h2",
+            "UP",
+            {
+                "port": {"$": 8080, "@enabled": "false"},
+                "securePort": {"$": 8443, "@enabled": "true"},
+                "vipAddress": "orders-v2",
+            },
+        ),
         ("h3", "UP", {"metadata": {"<b>": '"\r\n\u2028</script>'}, "vipAddress": "other"}),
+        ("h4", "UP", {"app": "STATUS", "vipAddress": "status"}),
     ]
     try:
         async with aiohttp.ClientSession() as session:
@@ -167,7 +178,7 @@ async def eureka() -> AsyncIterator[str]:
                     },
                     **more,
                 }
-                async with session.post(f"{server.url}apps/ORDERS", json={"instance": instance}) as answer:
+                async with session.post(f"{server.url}apps/{instance['app']}", json={"instance": instance}) as answer:
                     assert answer.status == 204
         yield server.url
     finally:
@@ -208,6 +219,12 @@ async def test_instances_are_listed_as_spring_lists_them(reading: Running) -> No
     (h3,) = (each for each in listed if each["host"] == "h3")
     assert h3["metadata"] == h3["instanceInfo"]["metadata"] == {"<b>": '"\r\n\u2028</script>'}
     assert await read(reading, b"/hosts/nobody") == []
+
+
+async def test_a_service_that_a_path_of_ours_hides_is_told_of(start_sidecar: StartSidecar, eureka: str) -> None:
+    with capture_logs() as logs:
+        await start_sidecar(settings={"eureka": Eureka(urls=(eureka,), register=False)})
+        await until(lambda: [line for line in logs if line.get("paths") == "/status"], "the warning")
 
 
 async def test_configured_instances_are_listed_too(running: Running, upstream: Upstream) -> None:
