@@ -56,10 +56,12 @@ class Tunnel:
         instance.resume_reading()
         caller.write(head + instance.take_early())
         instance.write(caller.take_early())
-        if half_closed:
-            caller.eof_received()
-        if instance.gone:
-            self.lost(instance)
+        caller.ended = half_closed
+        for side in (caller, instance):
+            if side.ended:
+                self.ended(side)
+            if side.gone:
+                self.lost(side)
         try:
             await self._over
         finally:
@@ -87,10 +89,21 @@ class Tunnel:
     def _sides(self) -> list["_Side"]:
         return [side for side in (self._caller, self._instance) if side is not None]
 
+    def ended(self, side: "_Side") -> None:
+        """`side` has sent FIN: pass it on. TLS has no half-close that asyncio would know, so the end of one direction
+        is the end of both there."""
+        if self._over is None:
+            return  # `run` will see it
+        other = side.other.transport
+        if side.other.ended or not other.can_write_eof():
+            self.close()
+        elif not other.is_closing():
+            other.write_eof()
+
     def lost(self, side: "_Side") -> None:
         """The connection of `side` is gone."""
         if self._over is None:
-            return  # `run` will see it
+            return  # as above
         other = side.other
         if side.ended or self._closing:
             other.transport.close()
@@ -132,7 +145,7 @@ class _Side(asyncio.Protocol):
         if not self.ended and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    # asyncio.Protocol; before the tunnel is joined nothing is read, so that only `connection_lost` can come
+    # asyncio.Protocol; before the tunnel is joined nothing is read, but its end may be told
 
     def data_received(self, data: bytes) -> None:
         self.received_bytes += len(data)
@@ -140,12 +153,7 @@ class _Side(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.ended = True
-        other = self.other
-        # TLS has no half-close that asyncio would know: the end of one direction is the end of both there.
-        if other.ended or not other.transport.can_write_eof():
-            self._tunnel.close()
-        elif not other.transport.is_closing():
-            other.transport.write_eof()
+        self._tunnel.ended(self)
         return self.transport.can_write_eof()
 
     def pause_writing(self) -> None:

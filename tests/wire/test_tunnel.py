@@ -202,6 +202,20 @@ async def test_an_instance_lost_before_the_tunnel_was_joined_ends_it() -> None:
     assert await pair.end() is End.BROKEN
 
 
+async def test_an_instance_that_ended_before_the_tunnel_was_joined_ends_its_direction() -> None:
+    pair = Pair(b"first")
+    assert pair.instance.receive_eof()
+    await pair.join()
+    assert (pair.caller.written, pair.caller.eof, pair.caller.closing) == (HEAD + b"first", True, "")
+    pair = Pair(b"first", tls=True)
+    assert not pair.instance.receive_eof()
+    pair.instance.lose()
+    await pair.join()
+    assert (pair.caller.written, pair.caller.closing) == (HEAD + b"first", "close")
+    pair.caller.lose()
+    assert await pair.end() is End.COMPLETE
+
+
 async def test_a_quiet_tunnel_is_closed_and_then_cut(pair: Pair) -> None:
     for now_s, byte in ((100.0, b""), (109.9, b"x"), (110.0, b""), (119.8, b"")):
         pair.instance.receive(byte)
