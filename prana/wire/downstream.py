@@ -223,15 +223,11 @@ class DownstreamConnection(asyncio.Protocol):
                 reset(self._transport)  # visibly: an answer cut short must not look complete
 
     def _keep_alive(self, request: Request) -> bool:
-        return (
-            request.keep_alive and not self._edge.draining and not _unread(request) and not self._sent_behind_handshake
-        )
-
-    @property
-    def _sent_behind_handshake(self) -> bool:
-        """Bytes of a caller that did not wait for the answer to its handshake. Once that has failed they are its next
-        request to a server, and perhaps frames to the caller: nobody shall read them."""
-        return self._holding and bool(self._unread) and not self._waiting
+        if self._holding and self._unread and not self._waiting:
+            # Sent by a caller that did not wait for the answer to its handshake. Now that this has failed they are its
+            # next request to a server, and perhaps frames to the caller: nobody shall read them.
+            return False
+        return request.keep_alive and not self._edge.draining and not _unread(request)
 
     async def _switch(self, request: Request, response: Response) -> End:
         """Pass the 101 on, and the bytes of both sides until both connections are gone."""

@@ -37,11 +37,15 @@ def test_proxy_counts_requests_and_gives_latencies_in_milliseconds(
     users.rotate()
     metrics.summarise()
     metrics.connection_opened()
+    users.tunnel_opened()
+    users.tunnel_opened()
+    users.tunnel_closed(0, 0)
     proxy = as_json(metrics_document(sources_of(), metrics, NOW_EPOCH_S))["proxy"]
     assert (proxy["requests_total"], proxy["requests_failed"]) == (2, 1)
     assert proxy["latency_mean"] == 250
     assert proxy["latency_p50"] == proxy["latency_p90"] == proxy["latency_p99"] == pytest.approx(250, rel=0.01)
     assert (proxy["connections"], proxy["connections_total"], proxy["in_flight"]) == (3, 1, 2)
+    assert (proxy["tunnels"], proxy["tunnels_total"]) == (1, 2)
     assert proxy["draining"] is False
 
 
@@ -117,6 +121,7 @@ def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceVi
     assert document["requests"]["fallbacks"] == {"static": 1}
     assert document["requests"]["events"]["fallback_success"] == 1
     assert document["requests"]["latency_ms"]["99.5"] == 0
+    assert [document["requests"][name] for name in ("tunnels", "tunnels_total")] == [0, 0]
     assert document["balancer"]["nodes"][0]["id"] == "host-1:users:9001"
 
 

@@ -293,13 +293,27 @@ async def test_a_refused_handshake_is_an_ordinary_answer_on_a_connection_for_thi
     assert answer.line == REFUSALS[case].partition(b"\r\n")[0]
     assert answer.values(b"Upgrade") == []
     assert answer.values(b"Connection") == ([b"close"] if early else [])
-    await instance.peer.ended()
     if early:
         assert await caller.rest() == b""
     else:
         assert (await caller.ask(get(b"/orders/next"))).status == 200
+    await instance.peer.ended()
     assert [each.line for each in upstream.requests][1:] == ([] if early else [b"GET /next HTTP/1.1"])
     assert upstream.connections == (1 if early else 2)
+
+
+async def test_a_caller_that_sent_much_too_early_can_still_read_its_refusal(
+    running: Running, instance: Instance
+) -> None:
+    instance.answer = response(b"no" * 1000, status=b"403 Forbidden")
+    instance.may_answer.set()
+    caller = await running.open()
+    caller.writer.write(ASK + b"x" * 2**22)
+    await until(lambda: instance.peers, "the handshake")
+    await asyncio.sleep(0.2)
+    answer = await caller.answer()
+    assert (answer.status, answer.body) == (403, b"no" * 1000)
+    assert instance.peer.requests[1:] == []
 
 
 BAD_ACCEPTANCES: dict[str, bytes] = {

@@ -8,6 +8,7 @@ from prana.wire.body import BodyStream
 from prana.wire.client import AttemptTimes, Client, authority
 from prana.wire.limits import UPSTREAM_FRESH_IDLE_S, UPSTREAM_IDLE_TIMEOUT_S
 from prana.wire.pool import Address
+from prana.wire.upgrade import Upgrade
 
 from .conftest import Clock
 
@@ -21,8 +22,12 @@ class FakeConnection:
         self._breaks = breaks
         self.answered = answered
         self.idle_timeout_s = 0.0
+        self.once = False
         self.bodies: list[bytes] = []
         self.timeouts_s: list[float] = []
+
+    def use_once(self) -> None:
+        self.once = True
 
     async def exchange(self, request: Request, head: bytes, timeout_s: float) -> Response:
         self.timeouts_s.append(timeout_s)
@@ -55,8 +60,16 @@ class Line:
         self.clock = clock
         self.client = Client(self.pool, clock)  # type: ignore[arg-type] # a fake
 
-    async def send(self, method: bytes = b"GET", body: bytes = b"", retain: int = 10, time_s: float = 60.0) -> Response:
+    async def send(
+        self,
+        method: bytes = b"GET",
+        body: bytes = b"",
+        retain: int = 10,
+        time_s: float = 60.0,
+        upgrade: Upgrade | None = None,
+    ) -> Response:
         request = Request(method, b"/", [], 0.0)
+        request.upgrade = upgrade
         request.deadline_s = self.clock() + time_s
         if body:
             request.body = BodyStream(lambda: None, lambda: None)
@@ -124,6 +137,13 @@ async def test_a_connection_learns_how_long_its_server_keeps_it(clock: Clock) ->
     line = Line(clock)
     await line.send()
     assert line.pool.new.idle_timeout_s == 2.0
+
+
+async def test_a_handshake_has_a_connection_for_itself_and_once(clock: Clock) -> None:
+    line = Line(clock, FakeConnection())
+    await line.send(time_s=0.5, upgrade=Upgrade(b"key"))
+    assert line.pool.new.once
+    assert (line.pool.asked_s, line.pool.connects_s, line.pool.new.timeouts_s) == ([], [0.5], [0.5])
 
 
 def test_an_authority_is_host_and_port() -> None:

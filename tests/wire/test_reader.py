@@ -142,6 +142,14 @@ def test_reading_stops_behind_a_handshake_wherever_it_was_cut(step: int) -> None
     assert read.requests[2].body is not None, "the handshake failed, and what follows is a request again"
 
 
+def test_an_offer_behind_a_failed_handshake_is_passed_over_like_any() -> None:
+    read = Read().feed(HANDSHAKE)
+    read.feed(UPGRADE + UPGRADE_CHUNKED + UPGRADE_BODILESS + GET)
+    assert [request.upgrade is not None for request in read.requests] == [True, False, False, False, False]
+    assert [taken(request) for request in read.requests[1:3]] == [b"GET ", b"abcd"]
+    assert read.held == [b""]
+
+
 def test_a_handshake_with_a_body_is_none() -> None:
     framed = HANDSHAKE.replace(b"Host: h", b"Host: h\r\nContent-Length: 4") + b"GET "
     chunked = HANDSHAKE.replace(b"Host: h", b"Host: h\r\nTransfer-Encoding: chunked") + b"4\r\nGET \r\n0\r\n\r\n"

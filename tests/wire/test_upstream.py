@@ -98,6 +98,12 @@ async def test_after_anything_else_it_is_closed(upstream: Upstream, method: byte
     assert upstream.transport.closing == "abort"
 
 
+async def test_a_connection_for_one_exchange_is_closed_behind_it(upstream: Upstream) -> None:
+    upstream.connection.use_once()
+    (await upstream.exchange(FINE)).finish(End.COMPLETE)
+    assert (upstream.done, upstream.transport.closing) == ([False], "abort")
+
+
 @pytest.mark.parametrize("end", [End.ABANDONED, End.BROKEN])
 async def test_a_response_given_up_closes_its_connection(upstream: Upstream, end: End) -> None:
     (await upstream.exchange(FINE)).finish(end)
