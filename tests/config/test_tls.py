@@ -118,11 +118,15 @@ def test_what_cannot_be_used_is_named_on_one_line(
     assert problem.startswith(f"prana.toml:{line}: {table}.tls.{key}: {message}".replace("FILES", str(files)))
 
 
-def test_a_service_does_not_repeat_what_is_wrong_with_the_defaults(problems_of: Problems) -> None:
-    text = (
-        f"[defaults.tls]\nca_file = '/none'\n[services.a.tls]\nverify = true\n[services.b.tls]\ncert_file = '{CLIENT}'"
-    )
-    assert [line.split(": ")[1] for line in problems_of(text)] == ["defaults.tls.ca_file"]
+@pytest.mark.parametrize(
+    ("wrong", "service"),
+    [("ca_file", "verify = true"), ("ca_file", f"cert_file = '{CLIENT}'"), ("cert_file", "mode = 'always'")],
+)
+def test_a_service_does_not_repeat_what_is_wrong_with_the_defaults(
+    wrong: str, service: str, problems_of: Problems
+) -> None:
+    text = f"[defaults.tls]\n{wrong} = '/none'\n[services.a.tls]\n{service}"
+    assert [line.split(": ")[1] for line in problems_of(text)] == [f"defaults.tls.{wrong}"]
 
 
 def test_a_key_that_is_inherited_must_fit_all_the_same(problems_of: Problems, files: Path) -> None:
