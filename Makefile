@@ -53,5 +53,11 @@ $(VENV)/.fuzz: $(READY)
 fuzz: $(VENV)/.fuzz
 	$(BIN)/python -m tests.fuzz.fuzz $(ARGS)
 
+# ATTACK_CONNECTIONS=100 ATTACK_COUNT=1000 ATTACK_MIB=10 make attack: a smaller one
+attack: $(READY)
+	@if ! command -v slowhttptest >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends slowhttptest || true; fi
+	$(BIN)/pytest tests/attack -m slow $(ARGS)
+
 clean:
 	rm -rf $(VENV) $(BENCH_VENV) build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/eureka/*/target tests/interop/java/target tests/interop/java/*/target
