@@ -70,11 +70,25 @@ async def test_the_successor_gets_the_sockets_and_the_registrations(old: Old) ->
 async def test_a_successor_that_goes_away_changes_nothing(old: Old) -> None:
     first = await old.successor()
     first.passed.close()
+    assert old.hand_over.successor_starts
     first.close()
+    async with asyncio.timeout(10):
+        while old.hand_over.successor_starts:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.005)
     second = await old.successor()
     second.passed.close()
     await second.replace(KEEPS)
     assert old.released == [KEEPS]
+
+
+async def test_a_predecessor_that_has_ended_is_seen_without_asking(old: Old) -> None:
+    predecessor = await old.successor()
+    predecessor.passed.close()
+    assert not predecessor.gone
+    old.task.cancel()
+    await asyncio.wait([old.task])
+    assert predecessor.gone
+    predecessor.close()
 
 
 async def test_what_a_successor_must_not_say_is_not_believed(old: Old) -> None:

@@ -54,6 +54,12 @@ def test_each_connection_counts_twice_and_some_descriptors_are_for_others(
     assert (limits.descriptors, limits.connections, limits.spared) == (descriptors, connections, spared)
 
 
+def test_no_more_is_asked_for_than_the_connections_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, UNLIMITED))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    assert limits_for(10_000).descriptors == 20_000 + RESERVED
+
+
 def test_a_shortage_is_said_once_at_its_start_and_once_at_its_end(clock: Clock) -> None:
     relieved: list[float] = []
     shortage = Shortage(clock, lambda: relieved.append(clock.now_s))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -334,6 +335,21 @@ async def test_a_half_closed_caller_gets_its_answer_and_then_the_close(line: Lin
 async def test_half_a_request_is_not_waited_for(line: Line, unfinished: bytes) -> None:
     await line.send(unfinished)
     assert line.connection.eof_received() is False
+
+
+async def test_draining_does_not_close_on_a_request_that_the_kernel_holds_already(
+    edge: FakeEdge, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line(edge)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        monkeypatch.setattr(line.transport, "get_extra_info", {"socket": ours}.get)
+        theirs.send(b"G")
+        line.connection.close_if_idle(clock.now_s + DRAIN_IDLE_S)
+        assert not line.transport.is_closing()
+        ours.recv(1)
+        line.connection.close_if_idle(clock.now_s + DRAIN_IDLE_S)
+        assert line.transport.is_closing()
 
 
 async def test_draining_closes_after_the_answer_and_what_is_idle(edge: FakeEdge, clock: Clock) -> None:

@@ -100,9 +100,22 @@ async def test_without_descriptors_accepting_pauses_and_goes_on_by_itself(shorta
     listener.open()
     callers = callers_of(sock, 3)
     await until(lambda: shortage.pauses_total >= 3)
-    assert sock.tries == shortage.pauses_total, "one try, then a pause: no busy loop"
     sock.left = 100
     assert {await answer(caller) for caller in callers} == {b"hello"}
+    listener.close()
+
+
+async def test_nothing_is_tried_during_a_pause(shortage: Shortage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAUSE_S", 60.0)
+    sock = Scarce(fileno=socket.create_server(("127.0.0.1", 0)).detach())
+    listener = Listener(sock, Greeting, shortage)
+    listener.open()
+    (caller,) = callers_of(sock, 1)
+    await until(lambda: sock.tries)
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert sock.tries == 1, "no busy loop"
+    caller.close()
     listener.close()
 
 
