@@ -36,6 +36,7 @@ def findings(settings: Settings, given: Container[Path]) -> Iterator[Finding]:
         yield from _two_apps(first_at, first, at, app)
     yield from _eureka(settings)
     yield from _addresses(settings)
+    yield from _hand_over(settings)
     yield from _policy(("defaults",), settings.defaults, given)
     for name, service in settings.services.items():
         yield from _policy(("services", name), service, given)
@@ -102,6 +103,13 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
         if _collide(address, settings.admin.listen):
             message = f"{settings.admin.listen} takes the port of proxy.listen {address}; choose another"
             yield Finding((("admin", "listen"), listen), message)
+
+
+def _hand_over(settings: Settings) -> Iterator[Finding]:
+    path = settings.shutdown.hand_over
+    if path and path in [address.unix_path for address in settings.proxy.listen]:
+        message = f"is {path}, where callers are listened for (proxy.listen); give it a path of its own"
+        yield Finding((("shutdown", "hand_over"), ("proxy", "listen")), message)
 
 
 def _collide(one: Address, other: Address) -> bool:

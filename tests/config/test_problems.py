@@ -226,6 +226,16 @@ BAD_FILES = [
         "[proxy]\nlisten = ['127.0.0.1:8077']",
         "prana.toml:2: proxy.listen: 0.0.0.0:8077 takes the port of proxy.listen 127.0.0.1:8077; choose another",
     ),
+    (
+        "[proxy]\nlisten = ['unix:/a']\n[shutdown]\nhand_over = '/a'",
+        "prana.toml:4: shutdown.hand_over: is /a, where callers are listened for (proxy.listen); "
+        "give it a path of its own",
+    ),
+    (
+        "[shutdown]\nhand_over = 'a'",
+        'prana.toml:2: shutdown.hand_over: is "a"; allowed is an absolute path of up to 101 characters',
+    ),
+    ("[proxy]\nunix_mode = '0888'", 'prana.toml:2: proxy.unix_mode: is "0888"; allowed is an octal mode such as 0660'),
     ("[defaults.eject]\nbase = '2m'", "prana.toml:2: defaults.eject.base: is 2m; allowed is up to eject.max (1m)"),
     (
         "[services.a.eject]\nmax = '500ms'",
