@@ -72,6 +72,4 @@ def test_a_shortage_pauses_accepting_and_passes(
     resource.prlimit(sidecar.pid, resource.RLIMIT_NOFILE, (256, 256))
     assert {caller.recv(65536).split(b" ")[1] for caller in waiting} == {b"200"}, "nobody was turned away"
     assert call(sidecar.port, "/orders/").status == 200
-    (over,) = until(lambda: sidecar.events("file descriptors suffice again"), "the end of the shortage")
-    assert over["pauses"] >= 5
     assert len(sidecar.events("file descriptors run short; accepting pauses until some are free")) == 1

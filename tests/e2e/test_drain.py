@@ -55,7 +55,9 @@ def test_ctrl_c_waits_for_what_is_in_flight_and_for_nothing_else(start_sidecar: 
     assert not load.failures
 
 
-@pytest.mark.parametrize(("second", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("second", "code"), [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow), (signal.SIGINT, 130)]
+)
 def test_a_second_signal_ends_it_at_once(
     start_sidecar: StartSidecar, orders: App, second: signal.Signals, code: int
 ) -> None:
