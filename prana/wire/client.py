@@ -30,21 +30,29 @@ class Client:
     async def send(self, request: Request, address: Address, times: AttemptTimes) -> Response:
         """Raises ProxyError. The response's `finish` gives the connection back."""
         head = request_head(request, authority(address))
-        idempotent = is_idempotent(request.method)
         expires_s = min(self._clock() + times.attempt_timeout_s, request.deadline_s)
         if request.upgrade is not None:
             return await self._handshake(request, address, head, times.connect_timeout_s, expires_s)
-        warm = self._pool.idle(address, UPSTREAM_IDLE_TIMEOUT_S if idempotent else UPSTREAM_FRESH_IDLE_S)
+        warm = self._warm(request, address)
         if warm is not None:
             try:
                 return await self._exchange(warm, request, head, expires_s)
             except ConnectionBroken:
                 # The server closed an idle connection while our request was on its way to it: the instance is
                 # fine, and RFC 9110 section 9.2.2 allows the replay of what is idempotent.
-                if warm.answered or not idempotent or not _rewind(request):
+                if warm.answered or not is_idempotent(request.method) or not _rewind(request):
                     raise
         connection = await self._pool.connect(address, min(times.connect_timeout_s, self._left_s(expires_s)))
         return await self._exchange(connection, request, head, expires_s)
+
+    def _warm(self, request: Request, address: Address) -> UpstreamConnection | None:
+        """An idle connection. One lost now cannot be made up for where a request has a body, which may be gone then,
+        or an effect: such a request takes only one that was used lately and whose end has not arrived yet."""
+        if request.body is None and is_idempotent(request.method):
+            return self._pool.idle(address, UPSTREAM_IDLE_TIMEOUT_S)
+        while (warm := self._pool.idle(address, UPSTREAM_FRESH_IDLE_S)) is not None and warm.has_unread():
+            warm.close()
+        return warm
 
     async def _handshake(
         self, request: Request, address: Address, head: bytes, connect_timeout_s: float, expires_s: float

@@ -94,9 +94,11 @@ class Pool:
         return connection
 
     def _done(self, connection: UpstreamConnection, reusable: bool) -> None:
-        if reusable:
+        if reusable and connection.idle_timeout_s > 0:
             connection.idle_since_s = self._clock()
             self._idle.setdefault(self._open[connection], []).append(connection)
+        elif reusable:
+            connection.retire()
 
     def _lost(self, connection: UpstreamConnection) -> None:
         address = self._open.pop(connection, None)
@@ -132,9 +134,16 @@ class Pool:
 
 
 def idle_timeout_s(keep_alive: bytes | None) -> float:
-    """How long a connection may idle: our limit, or a second less than the server announced in Keep-Alive."""
-    for part in (keep_alive or b"").split(b","):
+    """How long a connection may idle: our limit, or less where the server announced its own in Keep-Alive, of whose
+    time a second is left to it, or half of it. Not at all when it announced that this was the last answer."""
+    if keep_alive is None:
+        return UPSTREAM_IDLE_TIMEOUT_S
+    announced = dict.fromkeys([b"timeout", b"max"], -1)
+    for part in keep_alive.lower().split(b","):
         name, _, value = part.strip().partition(b"=")
-        if name.lower() == b"timeout" and value.isdigit():
-            return min(UPSTREAM_IDLE_TIMEOUT_S, max(0.0, int(value) - 1.0))
-    return UPSTREAM_IDLE_TIMEOUT_S
+        if name in announced and value.isdigit():
+            announced[name] = int(value[:9])  # more digits than that are as good as for ever
+    timeout_s = announced[b"timeout"]
+    if announced[b"max"] == 0 or timeout_s == 0:
+        return 0.0
+    return min(UPSTREAM_IDLE_TIMEOUT_S, max(timeout_s - 1, timeout_s / 2)) if timeout_s > 0 else UPSTREAM_IDLE_TIMEOUT_S

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import select
 import ssl
 from collections.abc import Callable
 from typing import Any, Final
@@ -58,6 +59,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._body: BodyStream | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._pump: asyncio.Task[None] | None = None
+        self._poll: select.poll | None = None
         self._tainted = False
         self._quiet_bytes = 0  # fed since the parser last produced something: bounds what it hides from us
         self.answered = False  # a byte of the current answer has arrived
@@ -73,6 +75,13 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def closed(self) -> bool:
         return self._transport.is_closing()
+
+    def has_unread(self) -> bool:
+        """Whether something has arrived that the loop has not come to yet. Costs a system call."""
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def use_once(self) -> None:
         """Its first exchange is its last."""

@@ -55,7 +55,25 @@ async def test_a_keep_alive_header_with_a_short_timeout_is_believed(running: Run
     upstream.serve = serve
     for _ in range(2):
         await running.ask(get(b"/orders/"))
+        await until(lambda: running.idle)
+    assert upstream.connections == 1
+    (idle,) = running.sidecar._pool._open
+    idle.idle_since_s -= 0.5
+    await running.ask(get(b"/orders/"))
     assert upstream.connections == 2
+
+
+async def test_what_the_server_calls_its_last_answer_is_the_last_on_its_connection(
+    running: Running, upstream: Upstream
+) -> None:
+    async def serve(peer: Peer) -> None:
+        await answering(peer, response(b"x", b"Keep-Alive: timeout=5, max=0"))
+
+    upstream.serve = serve
+    for count in (1, 2):
+        await running.ask(get(b"/orders/"))
+        await until(lambda: running.upstream_connections == 0)
+        assert upstream.connections == count
 
 
 async def test_more_callers_than_max_connections_are_turned_away(

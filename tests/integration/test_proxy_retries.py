@@ -264,6 +264,27 @@ async def test_an_instance_that_closes_after_each_answer_costs_no_request(runnin
     assert max(seen[b"%d" % n] for n in range(0, 40, 2)) == 1
 
 
+async def test_a_post_takes_no_connection_whose_end_has_arrived_unseen(running: Running, upstream: Upstream) -> None:
+    """As when the loop was busy: the kernel knows it, the loop does not yet."""
+
+    async def serve(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(response())
+        await gate.wait()
+
+    gate = asyncio.Event()
+    upstream.serve = serve
+    await running.ask(post(b"/orders/", b"x"))
+    await until(lambda: running.idle)
+    (idle,) = running.sidecar._pool._open
+    assert not idle.has_unread()
+    idle.transport.pause_reading()
+    gate.set()
+    await until(idle.has_unread)
+    assert (await running.ask(post(b"/orders/", b"x"))).status == 200
+    assert upstream.connections == 2
+
+
 async def test_a_post_takes_no_connection_that_has_idled_for_long(running: Running, upstream: Upstream) -> None:
     await running.ask(get(b"/orders/"))
     await until(lambda: running.idle)

@@ -18,8 +18,10 @@ HERE: Address = ("a", "10.0.0.1", 80, None)
 class FakeConnection:
     """Breaks off, or answers, after taking the body."""
 
-    def __init__(self, *, breaks: bool = False, answered: bool = False) -> None:
+    def __init__(self, *, breaks: bool = False, answered: bool = False, unread: bool = False) -> None:
         self._breaks = breaks
+        self._unread = unread
+        self.closed = False
         self.answered = answered
         self.idle_timeout_s = 0.0
         self.once = False
@@ -28,6 +30,12 @@ class FakeConnection:
 
     def use_once(self) -> None:
         self.once = True
+
+    def has_unread(self) -> bool:
+        return self._unread
+
+    def close(self) -> None:
+        self.closed = True
 
     async def exchange(self, request: Request, head: bytes, timeout_s: float) -> Response:
         self.timeouts_s.append(timeout_s)
@@ -39,15 +47,15 @@ class FakeConnection:
 
 
 class FakePool:
-    def __init__(self, warm: FakeConnection | None) -> None:
-        self.warm = warm
+    def __init__(self, *warm: FakeConnection) -> None:
+        self.warm = list(warm)
         self.new = FakeConnection()
         self.asked_s: list[float] = []
         self.connects_s: list[float] = []
 
     def idle(self, address: Address, max_idle_s: float) -> FakeConnection | None:
         self.asked_s.append(max_idle_s)
-        return self.warm
+        return self.warm.pop() if self.warm else None
 
     async def connect(self, address: Address, timeout_s: float) -> FakeConnection:
         self.connects_s.append(timeout_s)
@@ -55,8 +63,8 @@ class FakePool:
 
 
 class Line:
-    def __init__(self, clock: Clock, warm: FakeConnection | None = None) -> None:
-        self.pool = FakePool(warm)
+    def __init__(self, clock: Clock, *warm: FakeConnection) -> None:
+        self.pool = FakePool(*warm)
         self.clock = clock
         self.client = Client(self.pool, clock)  # type: ignore[arg-type] # a fake
 
@@ -109,11 +117,41 @@ async def test_what_breaks_on_a_new_connection_is_not_replayed_here(clock: Clock
     assert len(line.pool.connects_s) == 1
 
 
-async def test_only_the_replayable_trust_a_connection_that_idled_longer(clock: Clock) -> None:
+@pytest.mark.parametrize(
+    ("method", "body", "idle_s"),
+    [
+        (b"GET", b"", UPSTREAM_IDLE_TIMEOUT_S),
+        (b"DELETE", b"", UPSTREAM_IDLE_TIMEOUT_S),
+        (b"POST", b"", UPSTREAM_FRESH_IDLE_S),
+        (b"PUT", b"abc", UPSTREAM_FRESH_IDLE_S),
+    ],
+)
+async def test_only_what_can_surely_be_replayed_trusts_a_connection_that_idled_longer(
+    clock: Clock, method: bytes, body: bytes, idle_s: float
+) -> None:
     line = Line(clock)
-    await line.send(b"GET")
-    await line.send(b"POST")
-    assert line.pool.asked_s == [UPSTREAM_IDLE_TIMEOUT_S, UPSTREAM_FRESH_IDLE_S]
+    await line.send(method, body)
+    assert line.pool.asked_s == [idle_s]
+
+
+@pytest.mark.parametrize(("method", "body"), [(b"POST", b""), (b"PUT", b"abc")])
+async def test_what_could_not_be_made_up_for_takes_no_connection_whose_end_has_arrived(
+    clock: Clock, method: bytes, body: bytes
+) -> None:
+    good, *ended = FakeConnection(), FakeConnection(unread=True), FakeConnection(unread=True)
+    line = Line(clock, good, *ended)
+    await line.send(method, body)
+    assert [each.closed for each in (good, *ended)] == [False, True, True]
+    assert (len(good.timeouts_s), line.pool.connects_s) == (1, [])
+    alone = Line(clock, FakeConnection(unread=True))
+    await alone.send(method, body)
+    assert len(alone.pool.connects_s) == 1
+
+
+async def test_what_can_be_replayed_does_not_ask_first(clock: Clock) -> None:
+    line = Line(clock, FakeConnection(unread=True))
+    await line.send()
+    assert line.pool.connects_s == []
 
 
 @pytest.mark.parametrize(("left_s", "connect_s", "exchange_s"), [(60.0, 1.0, 5.0), (3.0, 1.0, 3.0), (0.5, 0.5, 0.5)])

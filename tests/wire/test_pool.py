@@ -185,11 +185,25 @@ async def test_an_address_that_fails_in_the_handshake_leaves_the_others(
         (None, UPSTREAM_IDLE_TIMEOUT_S),
         (b"timeout=60, max=100", UPSTREAM_IDLE_TIMEOUT_S),
         (b"max=5, Timeout=3", 2.0),
-        (b"timeout=1", 0.0),
+        (b"timeout=2", 1.0),
+        (b"timeout=1", 0.5),
         (b"timeout=0", 0.0),
+        (b"timeout=3, max=0", 0.0),
+        (b"max=1", UPSTREAM_IDLE_TIMEOUT_S),
         (b"timeout=soon", UPSTREAM_IDLE_TIMEOUT_S),
+        (b"timeout=-1", UPSTREAM_IDLE_TIMEOUT_S),
         (b"timeout", UPSTREAM_IDLE_TIMEOUT_S),
+        (b"", UPSTREAM_IDLE_TIMEOUT_S),
+        (b"timeout=" + b"9" * 5000, UPSTREAM_IDLE_TIMEOUT_S),
     ],
 )
-def test_a_second_less_than_the_server_announced(announced: bytes | None, timeout_s: float) -> None:
+def test_the_server_is_left_a_second_or_half_of_the_time_it_announced(
+    announced: bytes | None, timeout_s: float
+) -> None:
     assert idle_timeout_s(announced) == timeout_s
+
+
+def test_a_connection_that_may_not_idle_is_ended_at_once(pool: Pool, connections: Connections) -> None:
+    connection = connections.idle(idle_timeout_s=0.0)
+    assert connection.closed
+    assert pool.idle(HERE, 4) is None
