@@ -22,18 +22,20 @@ class Crowd:
     rate_per_s: float
     seconds: float
 
-    async def each(self, act: "Callable[[Connection], Awaitable[None]]") -> list[float]:
+    async def each(
+        self, act: "Callable[[Connection], Awaitable[None]]", receive_bytes: int | None = None
+    ) -> list[float]:
         """Let each connection act; the seconds each lived. Ended by the sidecar or after `seconds`."""
         async with asyncio.TaskGroup() as group:
             tasks = []
             for number in range(self.connections):
-                tasks.append(group.create_task(self._one(act)))
+                tasks.append(group.create_task(self._one(act, receive_bytes)))
                 if number % 10 == 9:
                     await asyncio.sleep(10 / self.rate_per_s)
         return [task.result() for task in tasks]
 
-    async def _one(self, act: "Callable[[Connection], Awaitable[None]]") -> float:
-        connection = await connect(self.port)
+    async def _one(self, act: "Callable[[Connection], Awaitable[None]]", receive_bytes: int | None) -> float:
+        connection = await connect(self.port, receive_bytes)
         started_s = time.monotonic()
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(self.seconds):
@@ -75,10 +77,10 @@ class Connection:
         self._sock.close()
 
 
-async def connect(port: int, receive_bytes: int = 0) -> Connection:
+async def connect(port: int, receive_bytes: int | None = None) -> Connection:
     sock = socket.socket()
     sock.setblocking(False)
-    if receive_bytes:
+    if receive_bytes is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
     await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
     return Connection(sock)
@@ -144,18 +146,12 @@ async def many_ranges(crowd: Crowd, target: bytes) -> list[float]:
 async def slow_reads(crowd: Crowd, target: bytes) -> list[float]:
     """slowhttptest -X: ask for much through a tiny window, and read some bytes a second."""
 
-    async def one() -> float:
-        connection = await connect(crowd.port, receive_bytes=2048)
-        started_s = time.monotonic()
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(crowd.seconds):
-                await connection.send(HEAD % (b"GET", target) + b"\r\n")
-                while not connection.broken and await connection.read(32):  # noqa: ASYNC110 - slow on purpose
-                    await asyncio.sleep(1.0)
-        connection.close()
-        return time.monotonic() - started_s
+    async def act(connection: Connection) -> None:
+        await connection.send(HEAD % (b"GET", target) + b"Connection: close\r\n\r\n")
+        while not connection.broken and await connection.read(32):  # noqa: ASYNC110 - slow on purpose
+            await asyncio.sleep(1.0)
 
-    return list(await asyncio.gather(*(one() for _ in range(crowd.connections))))
+    return await crowd.each(act, receive_bytes=2048)
 
 
 async def pipelining_without_reading(crowd: Crowd, target: bytes) -> list[float]:
@@ -170,6 +166,9 @@ async def pipelining_without_reading(crowd: Crowd, target: bytes) -> list[float]
 # many
 
 
+STORM_PER_S = 500.0  # faster would ask how much a processor can do, which is not the question here
+
+
 async def connects_and_resets(port: int, count: int, request: bytes = b"", at_once: int = 50) -> None:
     """Connect, send, RST; so many, some at once."""
     left = iter(range(count))
@@ -180,6 +179,7 @@ async def connects_and_resets(port: int, count: int, request: bytes = b"", at_on
             with contextlib.suppress(ConnectionError):
                 if request:
                     await connection.send(request)
+            await asyncio.sleep(at_once / STORM_PER_S)
             connection.reset()
 
     await asyncio.gather(*(one_after_another() for _ in range(at_once)))

@@ -56,11 +56,11 @@ def start_site(tmp_path: Path, hostile: HostileInstance) -> Iterator[Callable[..
         policy |= {"breaker": {"enabled": False}, "eject": {"max_ejected_percent": 0}, "retry": {"max_retries": 0}}
         services = {"healthy": {"instances": [f"127.0.0.1:{app.port}"]}, "hostile": policy}
         sidecar = Sidecar(tmp_path, {"services": services})
-        command = [sys.executable, str(Path(__file__).with_name("probe.py")), str(sidecar.port)]
-        probe = Probe(command, tmp_path / "probe.log")
-        started.extend((probe, sidecar))
+        probe = Probe(tmp_path / "probe.log", sidecar.port, "/healthy/")
+        direct = Probe(tmp_path / "direct.log", app.port, "/")
+        started.extend((probe, direct, sidecar))
         until(lambda: probe.output.count("\n") > 20, "the probe to get going")
-        return Site(sidecar, probe, quiet_s)
+        return Site(sidecar, probe, direct, quiet_s)
 
     yield start
     for process in started:

@@ -1,4 +1,4 @@
-"""A healthy caller, in a process of its own so that it notices only the sidecar: `python probe.py PORT`.
+"""A healthy caller, in a process of its own so that it notices only what it asks: `python probe.py PORT TARGET`.
 
 Asks for one small answer after the other, a hundred a second, and prints for each when it was due (monotonic), how
 long the answer took from then, and its status, 0 for none.
@@ -8,12 +8,11 @@ import socket
 import sys
 import time
 
-REQUEST = b"GET /healthy/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
 EVERY_S = 0.01
 
 
-def ask(connection: socket.socket) -> int:
-    connection.sendall(REQUEST)
+def ask(connection: socket.socket, target: str) -> int:
+    connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     answer = b""
     while b"\r\n\r\n" not in answer or not answer.endswith(b"}"):
         data = connection.recv(65536)
@@ -23,7 +22,7 @@ def ask(connection: socket.socket) -> int:
     return int(answer[9:12])
 
 
-def main(port: int) -> None:
+def main(port: int, target: str) -> None:
     connection: socket.socket | None = None
     due_s = time.monotonic()
     while True:
@@ -31,7 +30,7 @@ def main(port: int) -> None:
         status = 0
         try:
             connection = connection or socket.create_connection(("127.0.0.1", port), 10.0)
-            status = ask(connection)
+            status = ask(connection, target)
         except OSError:
             pass
         if status == 0:
@@ -42,4 +41,4 @@ def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

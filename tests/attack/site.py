@@ -2,6 +2,7 @@
 
 import asyncio
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ class Figures:
     connections: int  # at most, by the sidecar's count
     quiet_p99_ms: float
     attacked_p99_ms: float
+    direct_p99_ms: float  # without the sidecar at the same time: what the machine does to everybody
     failed_probes: int
     grown_mib: float  # resident memory, at the worst
     allowed_mib: float
@@ -41,6 +43,12 @@ class Figures:
 
 
 class Probe(Process):
+    """Asks for small answers all the time."""
+
+    def __init__(self, output: Path, port: int, target: str) -> None:
+        program = Path(__file__).with_name("probe.py")
+        super().__init__([sys.executable, str(program), str(port), target], output)
+
     def latencies_ms(self, since_s: float, until_s: float) -> list[float]:
         """Of the answers due in this time."""
         return [latency_s * 1000 for due_s, latency_s, _ in self._answers() if since_s <= due_s < until_s]
@@ -62,10 +70,11 @@ def p99(values: list[float]) -> float:
 class Site:
     """A sidecar, a probe of it, and what its process uses."""
 
-    def __init__(self, sidecar: Sidecar, probe: Probe, quiet_s: float) -> None:
+    def __init__(self, sidecar: Sidecar, probe: Probe, direct: Probe, quiet_s: float) -> None:
         self.sidecar = sidecar
         self.port = sidecar.port
         self._probe = probe
+        self._direct = direct
         self._quiet_s = quiet_s
         self._proc = Path(f"/proc/{sidecar.pid}")
 
@@ -95,7 +104,7 @@ class Site:
         """
         rss, fds = self.rss_bytes(), self.fds()
         samples = Samples()
-        quiet_ms, attacked_ms, settled_s = [], [], []
+        quiet_ms, attacked_ms, direct_ms, settled_s = [], [], [], []
         failed = 0
         started_s = time.monotonic()
         for _ in range(rounds):
@@ -112,6 +121,7 @@ class Site:
             before, attacked, _, after = (self._probe.latencies_ms(*span) for span in pairwise(marks))
             quiet_ms.append(max(p99(before), p99(after)))
             attacked_ms.append(p99(attacked))
+            direct_ms.append(p99(self._direct.latencies_ms(marks[1], marks[2])))
             failed += self._probe.failures(marks[0], marks[-1])
         return Figures(
             attack=name,
@@ -119,6 +129,7 @@ class Site:
             connections=samples.connections,
             quiet_p99_ms=statistics.median(quiet_ms),
             attacked_p99_ms=statistics.median(attacked_ms),
+            direct_p99_ms=statistics.median(direct_ms),
             failed_probes=failed,
             grown_mib=max(0, samples.rss_bytes - rss) / MIB,
             allowed_mib=(BASE_BYTES + samples.connections * PER_CONNECTION_BYTES) / MIB,

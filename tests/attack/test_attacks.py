@@ -30,7 +30,7 @@ FULL = Size(
 )
 ROUNDS = 3
 NOTICED = 2.0  # times the quiet p99 of a healthy caller, and
-SCHEDULING_MS = 20.0  # what processes on the same few processors do to each other anyhow
+GRAIN_MS = 10.0  # a time slice or two, which no median of a few rounds can tell from nothing
 
 
 def judge(figures: Figures) -> None:
@@ -42,7 +42,9 @@ def judge(figures: Figures) -> None:
 
 
 def judge_latency(figures: Figures) -> None:
-    assert figures.attacked_p99_ms < NOTICED * figures.quiet_p99_ms + SCHEDULING_MS, figures
+    """Under twice its quiet value, beyond what the machine does to a caller without a sidecar meanwhile."""
+    noticed_ms = figures.attacked_p99_ms - figures.direct_p99_ms
+    assert noticed_ms < NOTICED * figures.quiet_p99_ms + GRAIN_MS, figures
 
 
 async def test_every_attack_in_short(start_site: StartSite, record: Record) -> None:
