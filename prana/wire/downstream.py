@@ -20,12 +20,15 @@ from prana.wire.limits import (
     KEEP_ALIVE_TIMEOUT_S,
     LINGER_TIMEOUT_S,
     MAX_PIPELINED,
+    WRITE_STALL_BYTES,
+    WRITE_STALL_TIMEOUT_S,
 )
 from prana.wire.pace import Pace
 from prana.wire.reader import RequestReader
 from prana.wire.reset import reset
 from prana.wire.trailers import LAST_CHUNK, last_chunk
 from prana.wire.tunnel import Tunnel
+from prana.wire.unread import unread_bytes
 from prana.wire.upgrade import SWITCH_LINES, SWITCHING_PROTOCOLS
 from prana.wire.upstream import Link
 
@@ -265,11 +268,14 @@ class DownstreamConnection(asyncio.Protocol):
         self._transport.write(data)
 
     async def _drained(self, timeout_s: float) -> None:
-        """Wait while too much is written and unread; every stretch of `timeout_s` must see it read."""
-        try:
-            await self._gate.passed(timeout_s)
-        except TimeoutError:
-            raise _CallerGone from None
+        """Wait while too much is written and unread; every stretch of `timeout_s` must see some of it read."""
+        while self._gate.closed:
+            unread = unread_bytes(self._transport)
+            try:
+                await self._gate.passed(min(timeout_s, WRITE_STALL_TIMEOUT_S))
+            except TimeoutError:
+                if self._transport.is_closing() or unread - unread_bytes(self._transport) < WRITE_STALL_BYTES:
+                    raise _CallerGone from None
 
     def _after(self, request: Request, keep_alive: bool) -> None:
         """The answer is written: serve the next request, or close so that the caller still reads the answer."""

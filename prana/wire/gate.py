@@ -11,6 +11,10 @@ class WriteGate:
     def __init__(self) -> None:
         self._opened: asyncio.Future[None] | None = None  # None: open
 
+    @property
+    def closed(self) -> bool:
+        return self._opened is not None
+
     def close(self) -> None:
         self._opened = asyncio.get_running_loop().create_future()
 

@@ -22,6 +22,8 @@ MAX_PIPELINED: Final = 16  # parsed requests waiting on one connection before no
 DEFAULT_IDLE_TIMEOUT_S: Final = 60.0  # between body bytes, until the service of a request is known
 HEAD_TIMEOUT_S: Final = 10.0  # for the whole head, so a byte a second does not keep a slot
 PACE_WINDOW_S: Final = 30.0  # over which a request body must keep up `proxy.min_upload_rate`
+WRITE_STALL_TIMEOUT_S: Final = 30.0  # in which a caller must read at least this much of an answer that waits for it
+WRITE_STALL_BYTES: Final = 16 * 1024
 KEEP_ALIVE_TIMEOUT_S: Final = 60.0
 # How long a body waits for the instance's 100 Continue; curl's own patience. Many servers never send one.
 CONTINUE_TIMEOUT_S: Final = 1.0

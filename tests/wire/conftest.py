@@ -25,11 +25,19 @@ class FakeTransport(asyncio.Transport):
         self.reading = True
         self.eof = False
         self.closing = ""
+        self.buffered_bytes = 0
+        self.taken_bytes = 0  # by the other side between two looks at the buffer
+        self.looks = 0
 
     def write(self, data: Any) -> None:
         if self.closing:
             raise RuntimeError("the handler is closed")
         self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        self.looks += 1
+        self.buffered_bytes = max(0, self.buffered_bytes - self.taken_bytes)
+        return self.buffered_bytes
 
     def write_eof(self) -> None:
         self.eof = True

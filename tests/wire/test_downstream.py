@@ -18,6 +18,7 @@ from prana.wire.limits import (
     LINGER_TIMEOUT_S,
     MAX_PIPELINED,
     PACE_WINDOW_S,
+    WRITE_STALL_BYTES,
 )
 from prana.wire.upstream import Link
 
@@ -504,3 +505,16 @@ async def test_the_bytes_of_one_body_do_not_speak_for_the_next(line: Line, clock
     last = line.edge.requests[1].body
     assert last is not None
     assert isinstance(last.error, BadRequest)
+
+
+@pytest.mark.parametrize(("taken_bytes", "looks"), [(WRITE_STALL_BYTES, 12), (WRITE_STALL_BYTES - 1, 2)])
+async def test_a_slow_reader_is_borne_as_long_as_it_reads(line: Line, taken_bytes: int, looks: int) -> None:
+    await line.send(GET)
+    line.edge.requests[0].idle_timeout_s = 0.001
+    line.transport.buffered_bytes, line.transport.taken_bytes = 10 * WRITE_STALL_BYTES, taken_bytes
+    line.connection.pause_writing()
+    await line.answer()
+    async with asyncio.timeout(5):
+        await line.edge.ended.wait()
+    assert line.transport.looks == looks, "two in each stretch, until it has taken all and stops"
+    assert line.transport.closing == "abort"
