@@ -20,7 +20,12 @@ from prana.wire.upgrade import offered
 _TARGET: Final = re.compile(rb"[!-~]+")
 # The rest of what RFC 3986 wants encoded, as in a raw JSON query, is common and reads the same everywhere.
 _REFUSED_IN_TARGET: Final = frozenset(b"\\#")
-_REFUSED_METHODS: Final = frozenset([b"CONNECT", b"TRACE"])
+# CONNECT and TRACE are known and refused; the others are RTSP's, whose requests llhttp reads, too.
+_REFUSED_METHODS: Final = {
+    b"CONNECT": 405, b"TRACE": 405,
+    b"ANNOUNCE": 501, b"DESCRIBE": 501, b"FLUSH": 501, b"GET_PARAMETER": 501, b"PAUSE": 501, b"PLAY": 501,
+    b"RECORD": 501, b"REDIRECT": 501, b"SETUP": 501, b"SET_PARAMETER": 501, b"TEARDOWN": 501,
+}  # fmt: skip
 _MAX_HOPS_DIGITS: Final = 9
 
 
@@ -235,8 +240,8 @@ class RequestReader:
     # checks
 
     def _check(self, request: Request) -> None:
-        if request.method in _REFUSED_METHODS:
-            raise BadRequest(f"{request.method.decode()} is not served", status=405)
+        if (status := _REFUSED_METHODS.get(request.method)) is not None:
+            raise BadRequest(f"{request.method.decode()} is not served", status=status)
         if self._lookalike:
             raise BadRequest(f"header {self._lookalike.decode()} looks like a framing header")
         self._check_framing(request)

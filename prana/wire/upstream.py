@@ -32,6 +32,7 @@ Endpoint = tuple[str, int]
 Link = tuple[Endpoint, Endpoint]  # who connected, to whom; both, for a local port serves several connections
 
 _BODILESS: Final = frozenset([204, 304])
+_H: Final = ord("H")
 # RFC 9112 section 4; llhttp lets control characters and any length pass.
 _REASON: Final = re.compile(rb"[\t -~\x80-\xff]{0,%d}" % MAX_LINE_BYTES)
 
@@ -239,7 +240,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head is None or self.closed:
             self.close()  # bytes nobody asked for: they must never become somebody's answer
             return
-        self.answered = True
+        if not self.answered:
+            self.answered = True
+            if data[0] != _H:  # llhttp reads answers of RTSP and ICE, too, and empty lines before one
+                self._fail(UpstreamProtocolError("the answer does not begin with HTTP", sent=True))
+                return
         self._quiet_bytes += len(data)
         try:
             self._parser.feed_data(data)

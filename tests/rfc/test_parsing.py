@@ -73,7 +73,14 @@ async def test_c02_what_is_not_http_gets_an_answer_and_the_close(refuses: Refuse
     await refuses(raw, status)
 
 
-@answers({"no http": b"SSH-2.0-OpenSSH_9.2\r\n", "bad status line": b"HTTP/1.1 2x0 OK\r\n\r\n"})
+@answers(
+    {
+        "no http": b"SSH-2.0-OpenSSH_9.2\r\n",
+        "RTSP": response().replace(b"HTTP", b"RTSP"),
+        "empty line": b"\r\n" + response(),
+        "bad status line": b"HTTP/1.1 2x0 OK\r\n\r\n",
+    }
+)
 async def test_c02_an_instance_that_does_not_speak_http_is_502(rejects: Rejects, nonsense: bytes) -> None:
     await rejects(nonsense)
 
@@ -151,6 +158,7 @@ async def test_c05_an_invalid_request_line_is_not_corrected(refuses: Refuses, ra
         "tab behind the method": line(b"GET\t/orders/ HTTP/1.1"),
         "lower-case method": line(b"get /orders/ HTTP/1.1"),
         "endless method": b"G" * 100_000,
+        "method of RTSP": line(b"DESCRIBE /orders/ RTSP/1.0"),
         "something before the method": line(b"xGET /orders/ HTTP/1.1"),
     }
 )
