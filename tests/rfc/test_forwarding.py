@@ -217,6 +217,51 @@ async def test_c38_an_instances_100_is_passed_on_and_brings_the_body(
     assert upstream.requests[0].body == b"abc"
 
 
+async def test_c38_a_body_that_comes_after_the_final_answer_began_goes_nowhere(
+    running: Running, upstream: Upstream
+) -> None:
+    rest = asyncio.get_running_loop().create_future()
+
+    async def serve(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n")
+        await until(body_sent.is_set)
+        await peer.send(b"no")
+        rest.set_result(await peer.rest_or_nothing())
+
+    body_sent = asyncio.Event()
+    upstream.serve = serve
+    caller = await running.open()
+    await caller.send(EXPECTING)
+    await caller._until(b"\r\n\r\n")
+    await caller.send(b"abc")
+    await asyncio.sleep(0.05)
+    body_sent.set()
+    assert (await rest, await caller.rest()) == (b"", b"no")
+
+
+async def test_c38_a_caller_that_was_told_to_go_on_is_not_told_again(running: Running, upstream: Upstream) -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        for _ in range(3):
+            first.set()
+            await peer._exactly(1)
+        await peer.send(OK)
+
+    first = asyncio.Event()
+    upstream.serve = serve
+    caller = await running.open()
+    await caller.send(EXPECTING)
+    await caller._until(b"\r\n\r\n")
+    for byte in (b"a", b"b", b"c"):
+        await until(first.is_set)
+        first.clear()
+        await asyncio.sleep(0.01)
+        await caller.send(byte)
+    assert (await caller.answer()).interims == []
+
+
 async def test_c38_a_caller_that_does_not_wait_is_not_waited_for(running: Running, upstream: Upstream) -> None:
     caller = await running.open()
     await caller.send(EXPECTING)
@@ -250,7 +295,15 @@ async def test_c38_a_retry_expects_again_as_long_as_the_caller_waits(
 
 
 @pytest.mark.parametrize(
-    "expect", [b"200-maybe", b"", b"100-continue, 200-maybe", b"100-continue\r\nExpect: x", b"100-continue;a=b"]
+    "expect",
+    [
+        b"200-maybe",
+        b"",
+        b"100-continue, 200-maybe",
+        b"100-continue\r\nExpect: x",
+        b"x\r\nExpect: 100-continue",
+        b"100-continue;a=b",
+    ],
 )
 async def test_c38_another_expectation_is_417(refuses: Refuses, expect: bytes) -> None:
     await refuses(bodied(b"Content-Length: 5", b"Expect: " + expect), 417)
@@ -527,9 +580,10 @@ async def test_c38_a_refused_expectation_gets_the_final_status_and_no_100(runnin
     assert upstream.connections == 0
 
 
-async def test_c38_no_100_for_a_body_that_is_already_there_or_never_was(running: Running) -> None:
+async def test_c38_no_100_for_a_body_that_is_already_there_or_never_was(running: Running, upstream: Upstream) -> None:
     expect = b"Expect: 100-continue"
     assert (await running.ask(post(b"/orders/", b"abc", expect))).interims == []
+    assert upstream.requests[0].values(b"Expect") == [], "nobody waits for the instance's word"
     assert (await running.ask(get(b"/orders/", expect))).interims == []
     old = await running.open()
     raw = b"POST /orders/ HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"

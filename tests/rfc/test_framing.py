@@ -181,12 +181,13 @@ OVERHEAD = {
 }
 
 
+@pytest.mark.parametrize("data", [b"", b"7a120\r\n" + bytes(500_000) + b"\r\n"], ids=["at once", "after much data"])
 @pytest.mark.parametrize("chunks", OVERHEAD.values(), ids=OVERHEAD.keys())
 async def test_c21_a_caller_sends_no_more_framing_than_data(
-    running: Running, upstream: Upstream, chunks: bytes
+    running: Running, upstream: Upstream, chunks: bytes, data: bytes
 ) -> None:
     caller = await running.open()
-    await caller.send(bodied(CHUNKED, body=chunks))
+    await caller.send(bodied(CHUNKED, body=data + chunks))
     assert (await caller.answer()).problem == (431, "http_request_error")
     assert not any(request.whole for request in upstream.requests)
 

@@ -178,6 +178,8 @@ def test_an_upgrade_offer_does_not_hide_the_body_or_what_follows() -> None:
     read = Read().feed(UPGRADE + UPGRADE_CHUNKED + UPGRADE_BODILESS + GET)
     bodies = [request.body and taken(request) for request in read.requests]
     assert bodies == [b"GET ", b"abcd", None, None]
+    trailers = [request.body.trailers for request in read.requests if request.body is not None]
+    assert trailers == [[], [(b"T", b"u")]]
     assert read.requests[0].connection_tokens == {b"upgrade"}
     assert not any(request.malformed for request in read.requests)
 
