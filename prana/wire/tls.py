@@ -39,7 +39,7 @@ class UpstreamTls:
         except BaseException as error:
             connection.close()
             if isinstance(error, OSError | UnicodeError):
-                raise tls_failure(error, name, sent=False) from None
+                raise tls_failure(error, host, name, sent=False) from None
             raise
 
 

@@ -146,9 +146,9 @@ async def test_the_host_name_is_asked_for_and_http_1_1_is_agreed_on(
         ("stranger", {}, "comes from an authority that tls.ca_file, or this system, does"),
         ("instance", {"ca_file": ""}, "comes from an authority"),
         ("expired", {}, "the certificate of 127.0.0.1 has expired"),
-        ("elsewhere", {}, "is not for this IP address"),
-        ("elsewhere", {"host": "localhost"}, "the certificate of localhost is for another"),
-        ("instance", {"server_name": "other"}, "the certificate of other is for another"),
+        ("elsewhere", {}, "the certificate of 127.0.0.1 is not for the address 127.0.0.1; "),
+        ("elsewhere", {"host": "localhost"}, "the certificate of localhost is not for the name localhost; "),
+        ("instance", {"server_name": "other"}, "the certificate of 127.0.0.1 is not for the name other; "),
     ],
 )
 async def test_who_cannot_prove_who_it_is_gets_nothing(
