@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -391,6 +392,7 @@ async def test_an_upload_waits_for_an_instance_that_reads_slowly(
     assert (await running.ask(post(b"/orders/", b"x" * size))).status == 200
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs TCP_CORK, to put both into one segment")
 async def test_what_comes_with_the_handshake_is_no_answer(start_sidecar: StartSidecar) -> None:
     def first_word(connection: ssl.SSLSocket) -> None:
         connection.send(response(b"forged"))
