@@ -32,17 +32,22 @@ class CommandProbe:
 
     async def _run(self) -> Verdict:
         with _Output() as output:
-            transport, process = await asyncio.get_running_loop().subprocess_exec(
-                _Process,
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output.write_fd,
-                stderr=output.write_fd,
-                start_new_session=True,
+            starting = asyncio.ensure_future(
+                asyncio.get_running_loop().subprocess_exec(
+                    _Process,
+                    *self._command,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output.write_fd,
+                    stderr=output.write_fd,
+                    start_new_session=True,
+                )
             )
             try:
+                # Cut off in here, the loop would kill the command, but not what that has started already.
+                _, process = await asyncio.shield(starting)
                 await process.exited.wait()
             finally:
+                transport, process = await starting
                 await _end(transport, process)
             return _verdict(transport.get_returncode(), output.first_line())
 

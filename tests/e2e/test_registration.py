@@ -424,7 +424,8 @@ def _all_pages(sidecar: Sidecar) -> str:
 
 
 def test_sigterm_drains_deregisters_and_leaves_no_ghost(eureka: Eureka, app: App, start_sidecar: StartSidecar) -> None:
-    sidecar = start_sidecar(settings(app, eureka, shutdown={"drain_delay": "1s", "grace": "20s"}))
+    beside = {"beside": {"instances": [f"127.0.0.1:{app.port}"]}}  # of itself Eureka says soon that it is not UP
+    sidecar = start_sidecar(settings(app, eureka, shutdown={"drain_delay": "1s", "grace": "20s"}, services=beside))
     until_status(eureka, app, "UP")
     until_callable(sidecar, app.name)
     seen = app.seen
@@ -437,7 +438,7 @@ def test_sigterm_drains_deregisters_and_leaves_no_ghost(eureka: Eureka, app: App
     until(lambda: sidecar.admin("/readyz").status == 503, "not to be ready", LATE_S)
     until_status(eureka, app, "OUT_OF_SERVICE")
     assert sidecar.admin("/health").json["status"] == "OUT_OF_SERVICE"
-    served = call(sidecar.port, f"/{app.name}/")
+    served = call(sidecar.port, "/beside/")
     assert (served.status, served.headers["Connection"]) == (200, "close"), "callers that do not know yet are served"
     assert sidecar.exit_code() == 0
     caller.join(PATIENCE_S)

@@ -126,6 +126,23 @@ def test_a_cancelled_check_kills_the_command_and_its_children(tmp_path: Path, ru
     until_gone(child)
 
 
+def test_a_check_cancelled_while_its_command_starts_kills_the_children_too(tmp_path: Path, run: Run[None]) -> None:
+    pid = tmp_path / "pid"
+
+    async def cancelled_before_the_loop_goes_on() -> None:
+        check = asyncio.create_task(shell(f"sleep 1000 & echo $! > {pid}.new; mv {pid}.new {pid}; sleep 1000").check())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        while not pid.exists():
+            time.sleep(0.01)  # noqa: ASYNC251 - the loop is to stand still
+        check.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await check
+
+    run(cancelled_before_the_loop_goes_on())
+    until_gone(int(pid.read_text()))
+
+
 def test_what_a_command_leaves_in_the_background_is_killed_and_does_not_hold_up_the_verdict(
     tmp_path: Path, run: Run[Verdict]
 ) -> None:
