@@ -67,6 +67,8 @@ METHOD_CLASSES = ("safe", "idempotent", "other")
 STATUS_CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """`none`: the caller left before there was a status."""
 
+_STATUS_CLASSES = len(STATUS_CLASSES)
+_OUTCOMES = len(RequestOutcome)
 _METHOD_CLASS = {b"GET": 0, b"HEAD": 0, b"OPTIONS": 0, b"TRACE": 0, b"PUT": 1, b"DELETE": 1}
 _OTHER_METHOD = 2
 
@@ -98,7 +100,7 @@ class ServiceMetrics:
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         self.name = name
         self._window = RollingWindow(len(Event), _EVENT_WINDOW_S, _EVENT_BUCKETS, clock)
-        self._requests = [0] * (len(METHOD_CLASSES) * len(STATUS_CLASSES) * len(RequestOutcome))
+        self._requests = [0] * (len(METHOD_CLASSES) * _STATUS_CLASSES * _OUTCOMES)
         self.requests_failed = 0
         self.in_flight = 0
         self.events = [0] * len(Event)  # since start, by Event
@@ -131,8 +133,8 @@ class ServiceMetrics:
         """
         self.in_flight -= 1
         status_class = status // 100 if 100 <= status <= 599 else 0
-        row = _METHOD_CLASS.get(method, _OTHER_METHOD) * len(STATUS_CLASSES) + status_class
-        self._requests[row * len(RequestOutcome) + outcome] += 1
+        row = _METHOD_CLASS.get(method, _OTHER_METHOD) * _STATUS_CLASSES + status_class
+        self._requests[row * _OUTCOMES + outcome] += 1
         if outcome is RequestOutcome.FAILURE or (status >= 500 and outcome is not RequestOutcome.FALLBACK):
             self.requests_failed += 1
         self.duration.observe(latency_s)
@@ -189,8 +191,8 @@ class ServiceMetrics:
         """Requests since start, in a fixed order, without the combinations that never happened."""
         for index, count in enumerate(self._requests):
             if count:
-                row, outcome = divmod(index, len(RequestOutcome))
-                method_class, status_class = divmod(row, len(STATUS_CLASSES))
+                row, outcome = divmod(index, _OUTCOMES)
+                method_class, status_class = divmod(row, _STATUS_CLASSES)
                 yield RequestCount(
                     METHOD_CLASSES[method_class], STATUS_CLASSES[status_class], RequestOutcome(outcome), count
                 )

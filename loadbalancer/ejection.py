@@ -96,7 +96,10 @@ class Standing:
         """Why the node should be ejected, if it should."""
         if self.consecutive_failures >= self._settings.consecutive_failures:
             return Reason.CONSECUTIVE_FAILURES
-        successes, failures = self._window.totals()
+        failures = self._window.total(_FAILURE)
+        if not failures:
+            return None
+        successes = self._window.total(_SUCCESS)
         total = successes + failures
         if total >= self._settings.min_requests and successes / total < self._settings.min_success_ratio:
             return Reason.SUCCESS_RATIO

@@ -1,12 +1,12 @@
 """One attempt's claim on a node, and how it is settled."""
 
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 
 from loadbalancer.node import Node
 
 
-class Outcome(Enum):
+class Outcome(StrEnum):
     """What an attempt tells about its node; IGNORED tells nothing, as when the caller hung up."""
 
     SUCCESS = "success"

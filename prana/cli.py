@@ -164,7 +164,7 @@ def _version(args: Namespace) -> int:
     versions = {
         "prana": __version__,
         "python": ".".join(map(str, sys.version_info[:3])),
-        "parser": f"httptools {version('httptools')}",
+        "parser": "own HTTP parser",
         "event_loop": f"uvloop {version('uvloop')}",
     }
     if args.json:

@@ -50,11 +50,16 @@ class Services:
         self._tls_mode = tls_mode
         self._made: dict[str, Service] = {}
 
+    def made(self, name: str) -> Service | None:
+        """The service of a lower-case name if it has been called or looked at before and still exists."""
+        service = self._made.get(name)
+        return service if service is not None and service.known else None
+
     async def find(self, name: str) -> Service | None:
         """The service of a lower-case name, None when nobody has it. A call that comes before the first registry
         read waits for it within its own time (`wait_s(name)`), then raises RegistryNotRead."""
-        service = self._made.get(name)
-        if service is not None and service.known:
+        service = self.made(name)
+        if service is not None:
             return service
         instances = self._instances(name)
         if instances is None and self._registry is not None and not self._registry.first_read.is_set():
@@ -102,7 +107,7 @@ class Services:
         instances = self._instances(name)
         return self._made.get(name) or (self._open(name, instances) if instances is not None else None)
 
-    def made(self) -> list[Service]:
+    def all_made(self) -> list[Service]:
         """Services that have been called or looked at, by name."""
         return [self._made[name] for name in sorted(self._made)]
 

@@ -45,7 +45,7 @@ class Views:
     def services(self) -> Sequence[ServiceView]:
         for name in self._settings.services:
             self._services.peek(name)  # configured services show before their first call
-        return [self._service(service) for service in self._services.made()]
+        return [self._service(service) for service in self._services.all_made()]
 
     def service(self, name: str) -> ServiceView | None:
         found = self._services.peek(name)
@@ -95,7 +95,7 @@ class Views:
             version=prana.__version__,
             python=platform.python_version(),
             event_loop=f"uvloop {version('uvloop')}",
-            http_parser=f"httptools {version('httptools')}",
+            http_parser="own",
             started_epoch_s=self._started_epoch_s,
             instances=[msgspec.to_builtins(app.registration) for app in self.beside if app.registrar is not None],
         )

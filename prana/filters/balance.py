@@ -35,7 +35,7 @@ class Balance:
         self._tls = tls
 
     async def __call__(self, request: Request) -> Response:
-        pick = self._balancer.pick([attempt.node for attempt in request.attempts])
+        pick = self._balancer.pick([attempt.node for attempt in request.attempts] if request.attempts else ())
         if pick is None:
             raise NoInstance("the service is known, but no instance of it is UP", retry_after_s=_RETRY_AFTER_S)
         instance = pick.node.instance
@@ -46,11 +46,11 @@ class Balance:
             address = instance.host, instance.ip, instance.port, self._tls if instance.secure else None
             response = await self._client.send(request, address, self._times)
         except BaseException as error:
-            attempt.result = error.cause if isinstance(error, ProxyError) else "cancelled"
+            attempt.cause = error.cause if isinstance(error, ProxyError) else "cancelled"
             self._settle(pick, outcome_of_error(error), attempt, started_s)
             pick.release()
             raise
-        attempt.result = str(response.status)
+        attempt.status = response.status
         self._settle(pick, outcome_of_status(response.status), attempt, started_s)
         response.on_finish(lambda end: pick.release())
         return response

@@ -27,7 +27,8 @@ from prana.compat import (
 from prana.errors import BadRequest
 from prana.filters.rescue import proxy_status
 from prana.filters.route import Destination, Endpoint
-from prana.request import Header, Request, Response
+from prana.request import Request, Response
+from prana.wire.fields import Field
 from prana.wire.headers import phrase
 from registry.instance import Instance
 
@@ -35,7 +36,7 @@ _Answer = Callable[[Parameters], Response]
 
 _JSON = "application/json"
 _ONE_SERVICE = b"/hosts/"
-_OWN = (b"Proxy-Status", b"prana")
+_OWN = Field(b"Proxy-Status", b"prana")
 
 
 class Compat:
@@ -82,7 +83,7 @@ class Compat:
         self._metrics.request_started()
         if request.method not in (b"GET", b"HEAD"):
             error = BadRequest(f"{path.decode()} is read with GET", status=405)
-            return _refused(error, (b"Allow", b"GET, HEAD"))
+            return _refused(error, Field(b"Allow", b"GET, HEAD"))
         try:
             return answer(parameters(query))
         except BadRequest as error:
@@ -122,8 +123,11 @@ class Compat:
         return _json([service_instance(each) for each in self._up_instances(service.lower())])
 
 
-def _response(code: int, media_type: str, body: bytes, *headers: Header) -> Response:
-    first = [(b"Content-Type", media_type.encode()), (b"Cache-Control", b"must-revalidate,no-cache,no-store")]
+def _response(code: int, media_type: str, body: bytes, *headers: Field) -> Response:
+    first = [
+        Field(b"Content-Type", media_type.encode()),
+        Field(b"Cache-Control", b"must-revalidate,no-cache,no-store"),
+    ]
     return Response(code, phrase(code), [*first, *headers], body)
 
 
@@ -131,13 +135,13 @@ def _json(document: object) -> Response:
     return _response(200, _JSON, msgspec.json.encode(document), _OWN)
 
 
-def _problem(code: int, message: str, *headers: Header) -> Response:
+def _problem(code: int, message: str, *headers: Field) -> Response:
     """Prana's own form of an error."""
     body = {"reason": phrase(code).decode(), "message": message}
     return _response(code, _JSON, msgspec.json.encode(body), *headers)
 
 
-def _refused(error: BadRequest, *headers: Header) -> Response:
+def _refused(error: BadRequest, *headers: Field) -> Response:
     response = _problem(error.status, error.detail, proxy_status(error), *headers)
     response.error = error
     return response

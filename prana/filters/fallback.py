@@ -5,6 +5,7 @@ from prana.config.settings import Fallback as FallbackSettings
 from prana.errors import Fault, ProxyError
 from prana.filters.rescue import proxy_status
 from prana.request import Handler, Request, Response
+from prana.wire.fields import Field
 from prana.wire.headers import phrase
 
 
@@ -38,9 +39,9 @@ class Fallback:
 
     def _static(self, request: Request, settings: FallbackSettings, cause: str, error: ProxyError | None) -> Response:
         headers = [
-            (b"Content-Type", settings.media_type.encode()),
-            (b"X-Prana-Fallback", f"static; reason={cause}".encode()),
-            proxy_status(error) if error is not None else (b"Proxy-Status", b"prana"),
+            Field(b"Content-Type", settings.media_type.encode()),
+            Field(b"X-Prana-Fallback", f"static; reason={cause}".encode()),
+            proxy_status(error) if error is not None else Field(b"Proxy-Status", b"prana"),
         ]
         response = Response(settings.status, phrase(settings.status), headers, settings.content)
         response.error = error

@@ -8,7 +8,8 @@ from functools import partial
 
 from admin.metrics import ProxyMetrics, RequestOutcome
 from prana.request import End, Handler, Request, Response
-from prana.wire.headers import header, valid_request_id
+from prana.wire.fields import Field
+from prana.wire.headers import valid_request_id
 from prana.wire.upgrade import SWITCHING_PROTOCOLS
 
 AccessSink = Callable[[Request, Response | None, RequestOutcome, float], None]
@@ -22,11 +23,12 @@ class Observe:
         self._clock = clock
         self._access = access
         # Unique among processes by the random part, among requests by the number; a UUID each costs ten times more.
-        self._id_prefix = secrets.token_hex(8)
+        self._id_prefix = secrets.token_hex(8).encode()
         self._numbers = itertools.count(1)
 
     async def __call__(self, request: Request, next: Handler) -> Response:
-        request.request_id = self._request_id(request)
+        if not request.request_id or not valid_request_id(request.request_id):
+            request.request_id = self._new_id()
         try:
             response = await next(request)
         except asyncio.CancelledError:
@@ -40,11 +42,8 @@ class Observe:
             response.on_finish(partial(self._finished, request, response))
         return response
 
-    def _request_id(self, request: Request) -> bytes:
-        given = header(request.headers, b"x-request-id")
-        if given is not None and valid_request_id(given := given.rstrip(b" \t")):
-            return given
-        return f"{self._id_prefix}-{next(self._numbers):x}".encode()
+    def _new_id(self) -> bytes:
+        return b"%b-%x" % (self._id_prefix, next(self._numbers))
 
     def _finished(self, request: Request, response: Response, end: End) -> None:
         self._count(request, response, _outcome(request, response, end))
@@ -84,9 +83,9 @@ class Observe:
         for number, attempt in enumerate(attempts, start=1):
             timings.append(f'attempt-{number};dur={attempt.duration_s * 1e3:.3f};desc="{attempt.result}"')
         if attempts:
-            response.headers.append((b"X-Prana-Instance", attempts[-1].node.instance.id.encode()))
-        response.headers.append((b"X-Prana-Attempts", b"%d" % len(attempts)))
-        response.headers.append((b"Server-Timing", ", ".join(timings).encode()))
+            response.headers.append(Field(b"X-Prana-Instance", attempts[-1].node.instance.id.encode()))
+        response.headers.append(Field(b"X-Prana-Attempts", b"%d" % len(attempts)))
+        response.headers.append(Field(b"Server-Timing", ", ".join(timings).encode()))
 
 
 def _outcome(request: Request, response: Response, end: End) -> RequestOutcome:

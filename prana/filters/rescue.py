@@ -8,7 +8,8 @@ import structlog
 
 from prana.errors import CircuitOpen, ProxyError
 from prana.filters.options import ALLOWED_METHODS
-from prana.request import Handler, Headers, Request, Response
+from prana.request import Handler, Request, Response
+from prana.wire.fields import Field
 from prana.wire.headers import phrase
 
 _log = structlog.get_logger()
@@ -38,17 +39,17 @@ def error_response(error: ProxyError, request: Request) -> Response:
         "request_id": request.request_id.decode(),
         "attempts": len(request.attempts),
     }
-    headers: Headers = [(b"Content-Type", b"application/problem+json"), proxy_status(error)]
+    headers = [Field(b"Content-Type", b"application/problem+json"), proxy_status(error)]
     if error.retry_after_s is not None:
-        headers.append((b"Retry-After", b"%d" % max(1, math.ceil(error.retry_after_s))))
+        headers.append(Field(b"Retry-After", b"%d" % max(1, math.ceil(error.retry_after_s))))
     if error.status == 405:
-        headers.append((b"Allow", ALLOWED_METHODS))
+        headers.append(Field(b"Allow", ALLOWED_METHODS))
     response = Response(error.status, phrase(error.status), headers, msgspec.json.encode(problem))
     response.error = error
     return response
 
 
-def proxy_status(error: ProxyError) -> tuple[bytes, bytes]:
+def proxy_status(error: ProxyError) -> Field:
     """The Proxy-Status header (RFC 9209) that says which proxy failed and how."""
     details = "; details=circuit_open" if isinstance(error, CircuitOpen) else ""
-    return b"Proxy-Status", f"prana; error={error.token}{details}".encode()
+    return Field(b"Proxy-Status", f"prana; error={error.token}{details}".encode())

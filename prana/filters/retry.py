@@ -37,7 +37,7 @@ class Retry:
         clock: Callable[[], float],
     ) -> None:
         self._max_retries = max_retries
-        self._statuses = statuses
+        self._statuses = frozenset(statuses)
         self._replay_bytes = replay_bytes
         self._budget = budget
         self._metrics = metrics
@@ -47,12 +47,17 @@ class Retry:
         self._budget.deposit()
         if request.body is not None:
             request.body.retain(self._replay_bytes)
+        failure: ProxyError | _BadAnswer
         try:
-            return await self._attempt(request, next)
-        except (ProxyError, _BadAnswer) as failure:
-            if self._max_retries > 0 and self._may_retry(request, failure):
-                return await self._again(request, next, failure)
-            return _settled(failure)
+            response = await next(request)
+            if response.status not in self._statuses:
+                return response
+            failure = _BadAnswer(response)
+        except ProxyError as error:
+            failure = error
+        if self._max_retries > 0 and self._may_retry(request, failure):
+            return await self._again(request, next, failure)
+        return _settled(failure)
 
     async def _attempt(self, request: Request, next: Handler) -> Response:
         response = await next(request)

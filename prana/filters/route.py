@@ -1,7 +1,8 @@
 """Raw first segment of the path to the service's own pipeline."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from prana.config.settings import ServicePolicy
 from prana.errors import BadRequest, LoopDetected, ServiceNotFound
@@ -11,8 +12,8 @@ from prana.service import Service
 from prana.wire.limits import MAX_HOPS
 from prana.wire.upgrade import Upgrade
 
-_NAME_CHARACTERS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
-_MAX_NAME = 128
+_FIRST_SEGMENT: Final = re.compile(rb"/([A-Za-z0-9._-]{1,128})((?:[/?].*)?)\Z", re.DOTALL)
+_NO_NAMES: Final = (b".", b"..")
 
 Destination = tuple[bytes, bytes]
 """A service's name as the caller spelt it, and what its instance is to be asked for."""
@@ -22,9 +23,10 @@ Endpoint = Callable[[Request], Response | Destination | None]
 
 
 class Directory(Protocol):
-    """Who knows the services. `find` waits for the first registry read when it must, and returns None for a
-    name that nobody has; raises RegistryNotRead."""
+    """Who knows the services: `made` gives those called before, `find` any. It waits for the first registry read when
+    it must, and returns None for a name that nobody has; raises RegistryNotRead."""
 
+    def made(self, name: str) -> Service | None: ...
     async def find(self, name: str) -> Service | None: ...
 
 
@@ -53,7 +55,7 @@ class Route:
                 return own
             if own is not None:
                 return await self._forward(request, *own)
-        service = await self._directory.find(name) if name else None
+        service = self._directory.made(name) or (await self._directory.find(name) if name else None)
         if service is None and self._default_service:
             path = request.target
             service = await self._directory.find(self._default_service)
@@ -109,15 +111,13 @@ def _allow(request: Request, upgrade: Upgrade, policy: ServicePolicy) -> None:
 
 def split_target(target: bytes) -> tuple[str, bytes]:
     """The lower-case service name and what its instance is asked for; "" and all if the first segment is no name."""
-    end = len(target)
-    for separator in (b"/", b"?"):
-        at = target.find(separator, 1, end)
-        if at >= 0:
-            end = at
-    segment, rest = target[1:end], target[end:]
-    if not segment or len(segment) > _MAX_NAME or not _NAME_CHARACTERS.issuperset(segment) or segment in (b".", b".."):
+    match = _FIRST_SEGMENT.match(target)
+    if match is None:
         return "", target
-    return segment.decode("ascii").lower(), rest if rest[:1] == b"/" else b"/" + rest
+    name, rest = match.groups()
+    if name in _NO_NAMES:
+        return "", target
+    return name.decode().lower(), rest if rest[:1] == b"/" else b"/" + rest
 
 
 def climbs(path: bytes) -> bool:

@@ -141,9 +141,11 @@ class Breaker:
             self._window.add(_FAILURE)
 
     def _must_trip(self) -> bool:
-        successes, failures = self._window.totals()
-        total = successes + failures
+        failures = self._window.total(_FAILURE)
+        if not failures:
+            return False
         settings = self.settings
+        total = failures + self._window.total(_SUCCESS)
         return (
             settings.enabled
             and total >= settings.request_volume

@@ -1,1 +1,1 @@
-"""The HTTP/1.1 data plane: our own protocols over httptools and uvloop."""
+"""The HTTP/1.1 data plane: our own protocols and parser over uvloop."""

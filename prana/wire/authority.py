@@ -1,7 +1,28 @@
-"""What callers may call us by in an absolute request target: we are a gateway, no forward proxy."""
+"""Hosts and ports as messages name them, and by which of them callers may call us in an absolute request target: we are
+a gateway, no forward proxy."""
 
 import ipaddress
+import re
 import socket
+from typing import Final
+
+_PORT: Final = rb"(?::(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])?)?"
+_NAME: Final = rb"[A-Za-z0-9._~!$&'()*+,;=-]"
+_HOST: Final = re.compile(rb"(?:%b|%%[0-9A-Fa-f]{2})+%b" % (_NAME, _PORT))
+_IPV6_HOST: Final = re.compile(rb"\[([0-9A-Fa-f:.]+)\]%b" % _PORT)
+
+
+def valid_host(value: bytes) -> bool:
+    """RFC 9112 section 3.2: uri-host with an optional port, no userinfo, and not empty."""
+    return _HOST.fullmatch(value) is not None or _valid_ipv6_host(value)
+
+
+def _valid_ipv6_host(value: bytes) -> bool:
+    match = _IPV6_HOST.fullmatch(value)
+    try:
+        return match is not None and bool(ipaddress.IPv6Address(match[1].decode()))
+    except ValueError:
+        return False
 
 
 def is_own(host_and_port: bytes, local_ip: str) -> bool:

@@ -5,6 +5,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 
+from prana.wire.fields import Headers
 from prana.wire.limits import BODY_HIGH_WATER_BYTES
 
 
@@ -52,9 +53,7 @@ class BodyStream:
         self.received_bytes = 0
         self.ended = False
         self.error: BaseException | None = None
-        self.trailers: list[
-            tuple[bytes, bytes]
-        ] = []  # complete when the body has ended; not yet judged whether they may travel on
+        self.trailers: Headers = []  # complete when the body has ended; not yet judged whether they may travel on
 
     # producer
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from prana.errors import ConnectionBroken, ResponseTimeout
 from prana.request import Request, Response
 from prana.resilience.classify import is_idempotent
-from prana.wire.headers import header, request_head
+from prana.wire.headers import request_head
 from prana.wire.limits import UPSTREAM_FRESH_IDLE_S, UPSTREAM_IDLE_TIMEOUT_S
-from prana.wire.pool import Address, Pool, idle_timeout_s
+from prana.wire.pool import Address, Pool
 from prana.wire.upstream import UpstreamConnection
 
 
@@ -30,20 +31,21 @@ class Client:
     async def send(self, request: Request, address: Address, times: AttemptTimes) -> Response:
         """Raises ProxyError. The response's `finish` gives the connection back."""
         head = request_head(request, authority(address))
-        expires_s = min(self._clock() + times.attempt_timeout_s, request.deadline_s)
+        now_s = self._clock()
+        expires_s = min(now_s + times.attempt_timeout_s, request.deadline_s)
         if request.upgrade is not None:
             return await self._handshake(request, address, head, times.connect_timeout_s, expires_s)
         warm = self._warm(request, address)
-        if warm is not None:
+        if warm is not None and expires_s > now_s:
             try:
-                return await self._exchange(warm, request, head, expires_s)
+                return await warm.exchange(request, head, expires_s - now_s)
             except ConnectionBroken:
                 # The server closed an idle connection while our request was on its way to it: the instance is
                 # fine, and RFC 9110 section 9.2.2 allows the replay of what is idempotent.
                 if warm.answered or not is_idempotent(request.method) or not _rewind(request):
                     raise
         connection = await self._pool.connect(address, min(times.connect_timeout_s, self._left_s(expires_s)))
-        return await self._exchange(connection, request, head, expires_s)
+        return await connection.exchange(request, head, self._left_s(expires_s))
 
     def _warm(self, request: Request, address: Address) -> UpstreamConnection | None:
         """An idle connection. One lost now cannot be made up for where a request has a body, which may be gone then,
@@ -63,17 +65,6 @@ class Client:
         connection.use_once()
         return await connection.exchange(request, head, self._left_s(expires_s))
 
-    async def _exchange(
-        self,
-        connection: UpstreamConnection,
-        request: Request,
-        head: bytes,
-        expires_s: float,
-    ) -> Response:
-        response = await connection.exchange(request, head, self._left_s(expires_s))
-        connection.idle_timeout_s = idle_timeout_s(header(response.headers, b"keep-alive"))
-        return response
-
     def _left_s(self, expires_s: float) -> float:
         left_s = expires_s - self._clock()
         if left_s <= 0:
@@ -90,6 +81,7 @@ def _rewind(request: Request) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)  # instances are few and called often
 def authority(address: Address) -> bytes:
     host, _, port, _ = address
     return f"[{host}]:{port}".encode() if ":" in host else f"{host}:{port}".encode()

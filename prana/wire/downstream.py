@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from prana.errors import BadRequest, ProxyError
-from prana.request import End, Handler, Headers, Request, Response
+from prana.request import End, Handler, Request, Response
 from prana.wire.authority import is_own
 from prana.wire.body import BodyStream
+from prana.wire.fields import FieldLines, Headers
 from prana.wire.gate import WriteGate
 from prana.wire.headers import interim_head, nominated, response_head
 from prana.wire.limits import (
@@ -50,6 +51,7 @@ class Edge(Protocol):
     """What a connection needs of the server it belongs to."""
 
     clock: Callable[[], float]
+    lines: FieldLines
     date: bytes
     draining: bool
     min_upload_rate: int  # bytes a second; 0: any
@@ -66,6 +68,7 @@ class DownstreamConnection(asyncio.Protocol):
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._reader = RequestReader(
+            edge.lines,
             self._new_request,
             self._enqueue,
             self._pause_reading,
@@ -92,6 +95,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._expires_s: float | None = None  # of idling, of an incomplete head, of lingering; None while serving
         self._pace: Pace | None = None  # of the body that was arriving at the last look
         self._link: Link = (("", 0), ("", 0))  # empty over a Unix socket
+        self._caller_ip = b""
         self._from_loopback = True
 
     # asyncio.Protocol
@@ -102,6 +106,7 @@ class DownstreamConnection(asyncio.Protocol):
         if isinstance(here, tuple):
             peer = peer or ("", 0)  # it has reset the connection already
             self._link = (peer[:2], here[:2])
+            self._caller_ip = peer[0].encode()
             self._from_loopback = peer[0] == "::1" or peer[0].removeprefix("::ffff:").startswith("127.")
         self._expires_s = self._edge.clock() + KEEP_ALIVE_TIMEOUT_S
 
@@ -173,7 +178,8 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _new_request(self, method: bytes, target: bytes, headers: Headers) -> Request:
         request = Request(method, target, headers, self._edge.clock())
-        (request.caller_ip, _), (_, request.proxy_port) = self._link
+        request.caller_ip = self._caller_ip
+        request.proxy_port = self._link[1][1]
         request.from_loopback = self._from_loopback
         request.looped = self._edge.is_own(self._link)
         request.send_interim = self._send_interim
@@ -235,7 +241,7 @@ class DownstreamConnection(asyncio.Protocol):
     async def _switch(self, request: Request, response: Response) -> End:
         """Pass the 101 on, and the bytes of both sides until both connections are gone."""
         assert request.upgrade is not None and request.upgrade.tunnel is not None  # noqa: S101 - no other 101
-        head = response_head(response, request.request_id, SWITCH_LINES, self._edge.date)
+        head = response_head(response, request.request_id, b"\r\n" + SWITCH_LINES, self._edge.date)
         early = b"".join(self._unread)
         self._unread.clear()
         self._head_sent = True
@@ -394,7 +400,7 @@ def _framing(request: Request, response: Response, keep_alive: bool) -> tuple[by
         lines = b"\r\nContent-Length: %d" % length
     elif not bodiless and request.http10:
         keep_alive = False  # delimited by the close, so without a trailer section
-        response.headers = [line for line in response.headers if line[0].lower() != b"trailer"]
+        response.headers = [field for field in response.headers if field.lower != b"trailer"]
     elif not bodiless:
         lines, chunked = b"\r\nTransfer-Encoding: chunked", True
     if not keep_alive:

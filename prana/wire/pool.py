@@ -7,6 +7,9 @@ from functools import partial
 from typing import Final
 
 from prana.errors import CertificateRefused, ConnectRefused, ConnectTimeout, Overloaded, ProxyError, TlsFailed
+from prana.wire.alarm import Alarm
+from prana.wire.answer import StatusLines
+from prana.wire.fields import IN_RESPONSES, FieldLines
 from prana.wire.limits import UPSTREAM_IDLE_TIMEOUT_S
 from prana.wire.resolve import Resolver
 from prana.wire.tls import UpstreamTls
@@ -28,6 +31,9 @@ class Pool:
         self._clock = clock
         self._may_dial = may_dial
         self._resolver = Resolver(clock)
+        self.lines = FieldLines(IN_RESPONSES)
+        self.status_lines = StatusLines()
+        self.timeouts: Alarm[UpstreamConnection] = Alarm(clock, UpstreamConnection.expire)
         self._idle: dict[Address, list[UpstreamConnection]] = {}
         self._open: dict[UpstreamConnection, Address] = {}
         self._links: set[Link] = set()
@@ -83,7 +89,7 @@ class Pool:
         host, _, port, _ = address
         try:
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: UpstreamConnection(self._done, self._lost), ip, port
+                lambda: UpstreamConnection(self), ip, port
             )
         except OSError as error:
             if error.errno in _LOCAL_SHORTAGE:
@@ -93,14 +99,19 @@ class Pool:
             raise ConnectRefused(f"{host}:{port}: closed at once")
         return connection
 
-    def _done(self, connection: UpstreamConnection, reusable: bool) -> None:
-        if reusable and connection.idle_timeout_s > 0:
+    # what a connection needs (prana.wire.upstream.Home)
+
+    def done(self, connection: UpstreamConnection, reusable: bool) -> None:
+        if not reusable:
+            return
+        connection.idle_timeout_s = idle_timeout_s(connection.announced_keep_alive)
+        if connection.idle_timeout_s > 0:
             connection.idle_since_s = self._clock()
             self._idle.setdefault(self._open[connection], []).append(connection)
-        elif reusable:
+        else:
             connection.retire()
 
-    def _lost(self, connection: UpstreamConnection) -> None:
+    def lost(self, connection: UpstreamConnection) -> None:
         address = self._open.pop(connection, None)
         self._links.discard(connection.link)
         idle = self._idle.get(address) if address is not None else None
@@ -130,13 +141,14 @@ class Pool:
     async def close(self) -> None:
         for connection in list(self._open):
             connection.close()
+        self.timeouts.close()
         await self._resolver.close()
 
 
-def idle_timeout_s(keep_alive: bytes | None) -> float:
+def idle_timeout_s(keep_alive: bytes) -> float:
     """How long a connection may idle: our limit, or less where the server announced its own in Keep-Alive, of whose
     time a second is left to it, or half of it. Not at all when it announced that this was the last answer."""
-    if keep_alive is None:
+    if not keep_alive:
         return UPSTREAM_IDLE_TIMEOUT_S
     announced = dict.fromkeys([b"timeout", b"max"], -1)
     for part in keep_alive.lower().split(b","):

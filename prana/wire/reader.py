@@ -1,32 +1,34 @@
 """Bytes of a caller in, requests out: parsing and strict checking, no I/O.
 
 Strictness is the policy: what two parsers could read differently is refused (http smuggling), and nothing is
-repaired. llhttp in its strict mode refuses most; the rest is checked here.
+repaired.
 """
 
 import re
 from collections.abc import Callable
 from typing import Final
 
-import httptools
-
-from prana.errors import BadRequest, ProxyError
-from prana.request import Headers, Request
+from prana.errors import BadRequest
+from prana.request import Request
 from prana.wire.body import BodyStream
-from prana.wire.headers import connection_tokens, valid_host
-from prana.wire.limits import CHUNK_OVERHEAD_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES
+from prana.wire.chunked import Chunked, MalformedChunk
+from prana.wire.fields import Field, FieldLines, Headers, MalformedField, Meaning
+from prana.wire.head import HEAD_END, HeadStart, HeadTooLarge, MalformedHead, check_size
+from prana.wire.limits import MAX_HEADERS, MAX_LINE_BYTES
+from prana.wire.requestline import REFUSED_METHODS, check_target, may_become_request_line, request_line
 from prana.wire.upgrade import offered
 
-_TARGET: Final = re.compile(rb"[!-~]+")
-# The rest of what RFC 3986 wants encoded, as in a raw JSON query, is common and reads the same everywhere.
-_REFUSED_IN_TARGET: Final = frozenset(b"\\#")
-# CONNECT and TRACE are known and refused; the others are RTSP's, whose requests llhttp reads, too.
-_REFUSED_METHODS: Final = {
-    b"CONNECT": 405, b"TRACE": 405,
-    b"ANNOUNCE": 501, b"DESCRIBE": 501, b"FLUSH": 501, b"GET_PARAMETER": 501, b"PAUSE": 501, b"PLAY": 501,
-    b"RECORD": 501, b"REDIRECT": 501, b"SETUP": 501, b"SET_PARAMETER": 501, b"TEARDOWN": 501,
-}  # fmt: skip
-_MAX_HOPS_DIGITS: Final = 9
+_HOST, _CONNECTION, _CONTENT_LENGTH = Meaning.HOST, Meaning.CONNECTION, Meaning.CONTENT_LENGTH
+_SLASH: Final = ord("/")
+_REWRITTEN: Final = frozenset([Meaning.FORWARDED, Meaning.VIA, Meaning.TE, Meaning.MAX_FORWARDS])
+_HOPS: Final = re.compile(rb"[0-9]{1,9}")
+# Nominating one of these in Connection would make us strip what the instance relies on (CVE-2026-26365).
+_NOT_NOMINABLE: Final = frozenset(
+    [
+        b"host", b"content-length", b"transfer-encoding", b"authorization", b"via", b"max-forwards",
+        b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port",
+    ]
+)  # fmt: skip
 
 
 class RequestReader:
@@ -40,6 +42,7 @@ class RequestReader:
 
     def __init__(
         self,
+        lines: FieldLines,
         new_request: Callable[[bytes, bytes, Headers], Request],
         on_request: Callable[[Request], None],
         pause: Callable[[], None],
@@ -49,6 +52,7 @@ class RequestReader:
         hold: Callable[[bytes], None],
     ) -> None:
         """`is_own` tells whether an authority is one of ours."""
+        self._lines = lines
         self._new_request = new_request
         self._on_request = on_request
         self._pause = pause
@@ -56,14 +60,13 @@ class RequestReader:
         self._send_continue = send_continue
         self._is_own = is_own
         self._hold = hold
-        self._parser = self._new_parser()
-        self._request: Request | None = None  # its head is complete, its message is not
-        self._reframing = False
-        self._in_handshake = False  # its head is complete, the parser has not stopped behind it yet
-        self._quiet_bytes = 0  # fed since the parser last produced something: bounds what it hides from us
+        self._start = HeadStart()
+        self._request: Request | None = None  # its head is complete, its body is not
+        self._chunked: Chunked | None = None  # of that body, else `_left_bytes`
+        self._left_bytes = 0
         self.finished = False  # no further message will be read
         self.in_head = False
-        self._start_head()
+        self._skipped_line = False  # before the head
 
     @property
     def in_body(self) -> bool:
@@ -76,29 +79,11 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Never raises; bytes after the last message are ignored."""
-        while data and not self.finished:
-            self._quiet_bytes += len(data)
-            rest = b""
-            try:
-                self._parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                rest = data[upgrade.args[0] :]
-                if self._in_handshake:
-                    self._in_handshake = False
-                    self._hold(rest)
-                    return
-                self._pass_over_upgrade()
-            except httptools.HttpParserError as error:
-                if not self.finished:
-                    self.refuse(_explained(error))
-                return
-            if self._quiet_bytes > MAX_HEAD_BYTES:
-                self.refuse(
-                    BadRequest(f"a head, trailer or chunk extensions of over {MAX_HEAD_BYTES} bytes", status=431)
-                )
-            elif self._quiet_bytes < 0:
-                self._quiet_bytes = 0
-            data = rest
+        try:
+            while data and not self.finished:
+                data = self._read_head(data) if self._request is None else self._read_body(self._request, data)
+        except BadRequest as error:
+            self.refuse(error)
 
     def refuse(self, error: BadRequest) -> None:
         """Read no further: a body in progress fails, anything else becomes a request that is `malformed`."""
@@ -113,272 +98,204 @@ class RequestReader:
         elif request.body is not None:
             request.body.fail(error)
 
-    def _pass_over_upgrade(self) -> None:
-        """Go on as if no upgrade had been offered (RFC 9110 section 7.8: a server may ignore it).
+    # the head
 
-        llhttp takes all that follows such a head for another protocol, also the request's own body, and Java's
-        HttpClient offers h2c on requests with bodies. So a parser that is told the same framing reads on.
-        """
-        request = self._request
-        if request is None:
-            return  # no body: httptools has set the parser to the next message
-        framing = (
-            b"Transfer-Encoding: chunked"
-            if request.content_length is None
-            else b"Content-Length: %d" % request.content_length
-        )
-        self._parser = self._new_parser()
-        self._reframing = True
-        self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
-        self._reframing = False
-
-    def _new_parser(self) -> httptools.HttpRequestParser:
-        parser = httptools.HttpRequestParser(self)
-        parser.set_dangerous_leniencies(lenient_version=True)  # versions are ours to judge: RFC 9110 section 2.5
-        return parser
-
-    # httptools callbacks
-
-    def _start_head(self) -> None:
-        self._target = b""
-        self._headers: Headers = []
-        self._head_bytes = 0
-        self._hosts: list[bytes] = []
-        self._connection: list[bytes] = []
-        self._expect: bytes | None = None
-        self._content_length: int | None = None
-        self._coding: bytes | None = None
-        self._lookalike = b""
-        self._via_count = 0
-        self._explain = False
-        self._max_forwards: bytes | None = None
-        self._named_service: bytes | None = None
-
-    def on_message_begin(self) -> None:
-        if self.finished:
-            raise BadRequest("bytes after the last message")  # goes nowhere; it stops the parser
-        if not self._reframing:
-            self._start_head()
-            self.in_head = True
-
-    def on_url(self, part: bytes) -> None:
-        if not self._reframing:
-            self._target += part
-            if len(self._target) > MAX_LINE_BYTES:
-                raise BadRequest(f"a request target longer than {MAX_LINE_BYTES} bytes", status=414)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._request is not None:
-            if not self._reframing:
-                self._add_trailer(self._request, name, value)
-            return
-        size_bytes = len(name) + len(value)
-        self._head_bytes += size_bytes
-        if size_bytes > MAX_LINE_BYTES or self._head_bytes > MAX_HEAD_BYTES or len(self._headers) >= MAX_HEADERS:
-            raise _too_large()
-        self._headers.append((name, value))
-        if (note := _NOTED.get(name.lower())) is not None:
-            note(self, value.rstrip(b" \t"))  # RFC 9110 section 5.5; llhttp strips only what is before a value
-
-    def _add_trailer(self, request: Request, name: bytes, value: bytes) -> None:
-        """Within the same limits as the head, whose bytes count too."""
-        assert request.body is not None  # noqa: S101 - only chunked bodies have trailers
-        trailers = request.body.trailers
-        size_bytes = len(name) + len(value)
-        self._head_bytes += size_bytes
-        if size_bytes > MAX_LINE_BYTES or self._head_bytes > MAX_HEAD_BYTES or len(trailers) >= MAX_HEADERS:
-            raise _too_large()
-        trailers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self._quiet_bytes = 0
-        if self._reframing:
-            return
-        self.in_head = False
-        method = self._parser.get_method()
-        request = self._new_request(method, self._target, self._headers)
-        version = self._parser.get_http_version()
-        request.http10 = version == "1.0"
-        # RFC 9112 section 9.3: a proxy must not keep connections of HTTP/1.0 callers, whatever they ask for.
-        request.keep_alive = self._parser.should_keep_alive() and not request.http10
-        request.via_count = self._via_count
-        request.explain = self._explain and request.from_loopback
-        request.named_service = self._named_service
-        if self._hosts:
-            request.host = self._hosts[0]
-        try:
-            if version != "1.1":
-                _check_version(version)
-            self._check(request)
-        except BadRequest as error:
-            request.malformed = error
-            request.keep_alive = False
-        if self._coding is not None or self._content_length:
-            on_demand = self._send_continue if self._expect is not None and not request.http10 else None
-            request.body = BodyStream(self._pause, self._resume, on_demand)
-        request.content_length = self._content_length if self._coding is None else None
-        self._request = request
-        self._on_request(request)
-
-    def on_body(self, data: bytes) -> None:
-        # Go's rule (net/http/internal/chunked.go): twice the data and a bit for each chunk may be framing.
-        self._quiet_bytes -= CHUNK_OVERHEAD_BYTES + 3 * len(data)
-        if self._request is not None and self._request.body is not None:
-            self._request.body.feed(data)
-
-    def on_message_complete(self) -> None:
-        request = self._request
-        if request is None or (request.body is not None and self._parser.should_upgrade()):
-            return  # the body that llhttp skipped is still to come: _pass_over_upgrade
-        self._quiet_bytes = 0
-        self._request = None
-        if not request.keep_alive:
-            self.finished = True
+    def _read_head(self, data: bytes) -> bytes:
+        """Gives what follows it."""
+        if self.in_head:
+            data = self._start.bytes + data
+        if data[:2] == b"\r\n" and not self._skipped_line:
+            self._skipped_line = True  # RFC 9112 section 2.2: one is passed over, some send it behind a body
+            data = data[2:]
+        end = data.find(HEAD_END)
+        if end < 0:
+            self._wait_for_end(data)
+            return b""
+        if self.in_head:
+            self.in_head = False
+            self._start.clear()
+        self._skipped_line = False
+        request = self._parse(data[:end])
+        rest = data[end + 4 :]
         if request.body is not None:
-            request.body.end()
+            self._request = request
+        elif not request.keep_alive:
+            self.finished = True
+        self._on_request(request)
+        if request.upgrade is not None:
+            self._hold(rest)
+            return b""
+        return rest
 
-    # checks
+    def _wait_for_end(self, data: bytes) -> None:
+        """Keep the beginning of a head, and refuse at once what cannot become one."""
+        self.in_head = bool(data)
+        in_first_line = self._start.in_first_line
+        try:
+            for line in self._start.take(data):
+                if in_first_line:
+                    request_line(line)
+                    in_first_line = False
+                else:
+                    self._lines[line]
+            beginning = self._start.last.removesuffix(b"\r")
+            if in_first_line and not may_become_request_line(beginning):
+                request_line(beginning)
+            self._start.check()
+        except (MalformedField, MalformedHead, HeadTooLarge) as error:
+            raise _refusal(error) from None
 
-    def _check(self, request: Request) -> None:
-        if (status := _REFUSED_METHODS.get(request.method)) is not None:
-            raise BadRequest(f"{request.method.decode()} is not served", status=status)
-        if self._lookalike:
-            raise BadRequest(f"header {self._lookalike.decode()} looks like a framing header")
-        self._check_framing(request)
-        self._check_target(request)
-        if len(self._hosts) > 1 or (not self._hosts and not request.http10):
-            raise BadRequest(f"one Host header is required, {len(self._hosts)} were sent")
-        if self._hosts and not valid_host(self._hosts[0]):
-            raise BadRequest("the Host header is not a host and port")
-        if self._expect is not None and not request.http10 and self._expect.lower() != b"100-continue":
-            raise BadRequest("the only expectation served is 100-continue", status=417)
-        if self._connection:
-            request.connection_tokens = connection_tokens(b",".join(self._connection))
-            if b"upgrade" in request.connection_tokens:
-                self._note_offer(request)
-        if self._max_forwards is not None and request.method == b"OPTIONS":
-            request.max_forwards = _hops(self._max_forwards)
+    def _parse(self, head: bytes) -> Request:
+        """Raises BadRequest when not even the request line is one; other faults make the request `malformed`."""
+        first, *lines = head.split(b"\r\n")
+        try:
+            method, target, http10 = request_line(first)
+        except MalformedHead as error:
+            raise _refusal(error) from None
+        request = self._new_request(method, target, [])
+        request.http10 = http10
+        # RFC 9112 section 9.3: a proxy must not keep connections of HTTP/1.0 callers, whatever they ask for.
+        request.keep_alive = not http10
+        try:
+            request.headers = [self._lines[line] for line in lines]
+            if len(head) > MAX_LINE_BYTES or len(lines) > MAX_HEADERS:
+                check_size(len(head) - len(first), lines)
+            self._interpret(request)
+        except BadRequest as error:
+            _mark(request, error)
+        except (MalformedField, MalformedHead, HeadTooLarge) as error:
+            _mark(request, _refusal(error))
+        return request
 
-    def _note_offer(self, request: Request) -> None:
-        """Only what makes llhttp stop behind the head, and has no body that it would take for another protocol."""
-        if self._parser.should_upgrade() and self._coding is None and not self._content_length:
+    def _interpret(self, request: Request) -> None:  # noqa: C901 - one pass over the fields of every request, without calls
+        hosts = 0
+        length = coding = expect = None
+        for field in request.headers:
+            meaning = field.meaning
+            if meaning is None:
+                continue
+            if meaning is _HOST:
+                hosts += 1
+                request.host = field[1]
+            elif meaning is _CONNECTION:
+                request.connection_tokens |= field.members
+            elif meaning is _CONTENT_LENGTH:
+                if length is not None:
+                    raise BadRequest("more than one Content-Length")
+                length = field.number
+            elif meaning is Meaning.TRANSFER_ENCODING:
+                coding = field[1] if coding is None else coding + b"," + field[1]
+            elif meaning is Meaning.EXPECT:
+                expect = field[1] if expect is None else expect + b"," + field[1]
+            else:
+                _note(request, field)
+        if request.target[0] != _SLASH or request.method in REFUSED_METHODS:
+            check_target(request, self._is_own)
+        if hosts != 1 and (hosts or not request.http10):
+            raise BadRequest(f"one Host header is required, {hosts} were sent")
+        if request.connection_tokens:
+            _check_connection(request)
+        if coding is not None or length is not None or expect is not None:
+            self._frame(request, coding, length, expect)
+        if request.body is None and b"upgrade" in request.connection_tokens:
             request.upgrade = offered(request)
-            self._in_handshake = request.upgrade is not None
 
-    def _check_framing(self, request: Request) -> None:
-        if self._coding is None:
-            return
-        if request.http10:
-            raise BadRequest("Transfer-Encoding in an HTTP/1.0 request")  # RFC 9112 section 6.1: faulty framing
-        *others, last = (coding.strip(b" \t") for coding in self._coding.lower().split(b","))
-        if last != b"chunked":
-            raise BadRequest("chunked must be the final transfer coding")  # RFC 9112 section 6.3
-        if others:
-            raise BadRequest("the only transfer coding served is chunked", status=501)
-
-    def _check_target(self, request: Request) -> None:
-        target = request.target
-        if _TARGET.fullmatch(target) is None or not _REFUSED_IN_TARGET.isdisjoint(target):
-            raise BadRequest(
-                "the request target has a space, control or non-ASCII character, \\ or #; percent-encode it"
-            )
-        if target[:1] == b"/" or (target == b"*" and request.method == b"OPTIONS"):
-            return
-        scheme, separator, rest = target.partition(b"://")
-        if scheme.lower() != b"http" or not separator:
-            raise BadRequest("the request target must start with / or http://")
-        end = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
-        if not valid_host(rest[:end]):
-            raise BadRequest("the request target has no valid host")
-        if not self._is_own(rest[:end]):
-            raise BadRequest("the request target names another host, and this is no forward proxy")
-        request.host = rest[:end]  # RFC 9112 section 3.2.2: it overrides the Host header
-        path = rest[end:]
-        if not path and request.method == b"OPTIONS":
-            request.target = b"*"  # RFC 9112 section 3.2.4
+    def _frame(self, request: Request, coding: bytes | None, length: int | None, expect: bytes | None) -> None:
+        """RFC 9112 section 6.3: how the body is delimited, and whether it waits for 100 Continue."""
+        if expect is not None and not request.http10 and expect.lower() != b"100-continue":
+            raise BadRequest("the only expectation served is 100-continue", status=417)
+        if coding is not None:
+            _check_coding(request, coding, length)
+            self._chunked = Chunked(self._lines)
         else:
-            request.target = path if path[:1] == b"/" else b"/" + path
+            self._chunked = None
+            self._left_bytes = length or 0
+            request.content_length = length
+        if coding is not None or length:
+            on_demand = self._send_continue if expect is not None and not request.http10 else None
+            request.body = BodyStream(self._pause, self._resume, on_demand)
 
-    def _note_host(self, value: bytes) -> None:
-        self._hosts.append(value)
+    # the body
 
-    def _note_connection(self, value: bytes) -> None:
-        self._connection.append(value)
-
-    def _note_expect(self, value: bytes) -> None:
-        self._expect = value if self._expect is None else self._expect + b"," + value
-
-    def _note_content_length(self, value: bytes) -> None:
-        self._content_length = int(value)  # llhttp lets only one, of digits that fit 64 bits, pass
-
-    def _note_coding(self, value: bytes) -> None:
-        self._coding = value if self._coding is None else self._coding + b"," + value
-
-    def _note_via(self, value: bytes) -> None:
-        self._via_count += value.count(b" prana")
-
-    def _note_explain(self, value: bytes) -> None:
-        self._explain = value == b"1"
-
-    def _note_max_forwards(self, value: bytes) -> None:
-        self._max_forwards = value if self._max_forwards is None else self._max_forwards + b"," + value
-
-    def _note_service(self, value: bytes) -> None:
-        self._named_service = value if self._named_service is None else self._named_service + b"," + value
-
-    def _note_content_length_lookalike(self, value: bytes) -> None:
-        self._lookalike = b"Content_Length"
-
-    def _note_coding_lookalike(self, value: bytes) -> None:
-        self._lookalike = b"Transfer_Encoding"
+    def _read_body(self, request: Request, data: bytes) -> bytes:
+        """Gives what follows it."""
+        body, chunked = request.body, self._chunked
+        assert body is not None  # noqa: S101 - only requests with a body come here
+        if chunked is None:
+            payload, rest = (data, b"") if len(data) <= self._left_bytes else _cut(data, self._left_bytes)
+            self._left_bytes -= len(payload)
+            ended = not self._left_bytes
+        else:
+            try:
+                payload, rest = chunked.feed(data)
+            except MalformedChunk as error:
+                raise BadRequest(f"not a valid HTTP/1.1 request: {error}", status=error.status) from None
+            ended = chunked.ended
+        if payload:
+            body.feed(payload)
+        if ended:
+            if chunked is not None:
+                body.trailers = chunked.trailers
+            self._request = None
+            self.finished = not request.keep_alive
+            body.end()
+        return rest
 
 
-_NOTED: Final[dict[bytes, Callable[[RequestReader, bytes], None]]] = {
-    b"host": RequestReader._note_host,
-    b"connection": RequestReader._note_connection,
-    b"expect": RequestReader._note_expect,
-    b"content-length": RequestReader._note_content_length,
-    b"transfer-encoding": RequestReader._note_coding,
-    b"via": RequestReader._note_via,
-    b"max-forwards": RequestReader._note_max_forwards,
-    b"x-prana-explain": RequestReader._note_explain,
-    b"x-prana-service": RequestReader._note_service,
-    # CGI-style gateways read an underscore as a dash, so these smuggle framing past us.
-    b"content_length": RequestReader._note_content_length_lookalike,
-    b"transfer_encoding": RequestReader._note_coding_lookalike,
-}
+def _cut(data: bytes, at: int) -> tuple[bytes, bytes]:
+    return data[:at], data[at:]
 
 
-def _too_large() -> BadRequest:
-    limits = f"{MAX_HEADERS} header lines, {MAX_LINE_BYTES} bytes in one or {MAX_HEAD_BYTES} in all"
-    return BadRequest(f"more than {limits}", status=431)
+def _mark(request: Request, error: BadRequest) -> None:
+    request.malformed = error
+    request.keep_alive = False
+    request.body = request.upgrade = None
 
 
-def _check_version(version: str) -> None:
-    """A higher minor version is served as 1.1 (RFC 9110 section 2.5)."""
-    if version == "0.9":  # llhttp's word for a request line without a version
-        raise BadRequest("the request line has no HTTP version that is served")
-    if not version.startswith("1."):
-        raise BadRequest("only HTTP/1.0 and HTTP/1.1 are served", status=505)
+def _refusal(error: MalformedField | MalformedHead | HeadTooLarge) -> BadRequest:
+    if isinstance(error, HeadTooLarge):
+        return BadRequest(str(error), status=414 if error.in_first_line else 431)
+    return BadRequest(f"not a valid HTTP/1.1 request: {error}")
 
 
-def _hops(max_forwards: bytes) -> int:
-    """RFC 9110 section 7.6.2; a number of sane length."""
-    if not max_forwards.isdigit() or len(max_forwards) > _MAX_HOPS_DIGITS:
-        raise BadRequest("Max-Forwards is not a number")
-    return int(max_forwards)
+def _note(request: Request, field: Field) -> None:
+    """What few requests have."""
+    match field.meaning:
+        case Meaning.REQUEST_ID:
+            request.request_id = request.request_id or field[1]
+        case Meaning.VIA:
+            request.via_count += field[1].count(b" prana")
+        case Meaning.CONTROL if field.lower == b"x-prana-explain":
+            request.explain = request.from_loopback and field[1] == b"1"
+        case Meaning.CONTROL if field.lower == b"x-prana-service":
+            named = request.named_service
+            request.named_service = field[1] if named is None else named + b"," + field[1]
+        case Meaning.MAX_FORWARDS if request.method == b"OPTIONS":
+            if request.max_forwards is not None or _HOPS.fullmatch(field[1]) is None:
+                raise BadRequest("Max-Forwards is not a number")
+            request.max_forwards = int(field[1])
+        case _:
+            pass
+    if field.meaning in _REWRITTEN:
+        request.rewritten = [*request.rewritten, field]
 
 
-def _explained(error: httptools.HttpParserError) -> BadRequest:
-    """What the parser refused, in the contract's statuses."""
-    cause = error.__context__
-    if isinstance(cause, BadRequest):
-        return cause
-    if isinstance(cause, ProxyError):
-        return BadRequest(cause.detail)
-    text = str(error)
-    if isinstance(error, httptools.HttpParserInvalidMethodError):
-        return BadRequest("unknown method", status=501)
-    if text == "Invalid HTTP version":
-        return BadRequest("only HTTP/1.0 and HTTP/1.1 are served", status=505)
-    return BadRequest(f"not a valid HTTP/1.1 request: {text}")
+def _check_connection(request: Request) -> None:
+    tokens = request.connection_tokens
+    if forbidden := tokens & _NOT_NOMINABLE:
+        raise BadRequest(f"Connection must not name {min(forbidden).decode()}")
+    if b"close" in tokens:
+        request.keep_alive = False
+
+
+def _check_coding(request: Request, coding: bytes, length: int | None) -> None:
+    if request.http10:
+        raise BadRequest("Transfer-Encoding in an HTTP/1.0 request")  # RFC 9112 section 6.1: faulty framing
+    if length is not None:
+        raise BadRequest("both Content-Length and Transfer-Encoding")
+    if coding.lower() == b"chunked":
+        return
+    *others, last = (each.strip(b" \t") for each in coding.lower().split(b","))
+    if last != b"chunked" or b"chunked" in others:
+        raise BadRequest("chunked must be the final transfer coding")  # RFC 9112 section 6.3
+    raise BadRequest("the only transfer coding served is chunked", status=501)

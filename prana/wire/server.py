@@ -10,6 +10,7 @@ from admin.metrics import ProxyMetrics
 from prana.request import Handler
 from prana.wire.descriptors import Shortage
 from prana.wire.downstream import DownstreamConnection
+from prana.wire.fields import IN_REQUESTS, FieldLines
 from prana.wire.limits import SWEEP_INTERVAL_S
 from prana.wire.listener import Listener
 from prana.wire.pool import Pool
@@ -33,6 +34,7 @@ class ProxyServer:
     ) -> None:
         self.handle: Handler = handler
         self.clock = clock
+        self.lines = FieldLines(IN_REQUESTS)
         self.draining = False
         self.date = b""
         self.listeners: list[Listener] = []

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from prana.request import Headers
-from prana.wire.headers import listed
+from prana.wire.fields import Headers, Meaning
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -41,14 +40,13 @@ def last_chunk(trailers: Headers, nominated: frozenset[bytes]) -> bytes:
     if not trailers:
         return LAST_CHUNK
     dropped = _FORBIDDEN | nominated
-    for name, value in trailers:
-        if name.lower() == b"connection":
-            dropped |= listed(value)
-    lines = [b"0\r\n"]
-    for name, value in trailers:
+    for field in trailers:
+        if field.meaning is Meaning.CONNECTION:
+            dropped |= field.members
+    lines = [b"0"]
+    for field in trailers:
         # CGI-style readers take an underscore for a dash.
-        lower = name.lower().replace(b"_", b"-")
+        lower = field.lower.replace(b"_", b"-")
         if lower not in dropped and not lower.startswith(_OURS):
-            lines += (name, b": ", value, b"\r\n")
-    lines.append(b"\r\n")
-    return b"".join(lines)
+            lines.append(field.line)
+    return b"\r\n".join(lines) + b"\r\n\r\n"

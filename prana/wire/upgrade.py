@@ -8,15 +8,16 @@ connection from us, among them.
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # both carry an Upgrade, or are carried by it
-    from prana.request import Headers, Request
+    from prana.request import Request
     from prana.wire.tunnel import Tunnel
 
 SWITCHING_PROTOCOLS: Final = 101
-SWITCH_LINES: Final = b"\r\nConnection: Upgrade\r\nUpgrade: websocket"
+SWITCH_LINES: Final = b"Connection: Upgrade\r\nUpgrade: websocket"
 
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
@@ -50,7 +51,7 @@ def offered(request: "Request") -> Upgrade | None:
     return Upgrade(key) if key is not None and _KEY.fullmatch(key) else None
 
 
-def accepts(headers: "Headers", key: bytes) -> bool:
+def accepts(headers: Sequence[tuple[bytes, bytes]], key: bytes) -> bool:
     """Whether a 101 switches to what was asked for with `key` (RFC 6455 section 4.1, items 2 to 4)."""
     connection = b",".join(value for name, value in headers if name.lower() == b"connection")
     return (
@@ -65,7 +66,7 @@ def accept_value(key: bytes) -> bytes:
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
-def _only(headers: "Headers", lower_name: bytes) -> bytes | None:
+def _only(headers: Sequence[tuple[bytes, bytes]], lower_name: bytes) -> bytes | None:
     """The value of a header that is there once; None when it is missing or repeated."""
     values = [value.strip(b" \t") for name, value in headers if name.lower() == lower_name]
     return values[0] if len(values) == 1 else None

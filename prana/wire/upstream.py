@@ -2,27 +2,18 @@
 
 import asyncio
 import contextlib
-import re
 import select
 import ssl
-from collections.abc import Callable
-from typing import Any, Final
-
-import httptools
+from typing import Protocol
 
 from prana.errors import BadRequest, ConnectionBroken, ProxyError, ResponseTimeout, UpstreamProtocolError
-from prana.request import End, Headers, Request, Response
+from prana.request import End, Request, Response
+from prana.wire.alarm import Alarm
+from prana.wire.answer import AnswerReader, StatusLines
 from prana.wire.body import BodyStream
+from prana.wire.fields import FieldLines, Headers
 from prana.wire.gate import WriteGate
-from prana.wire.headers import header
-from prana.wire.limits import (
-    CHUNK_OVERHEAD_BYTES,
-    CONTINUE_TIMEOUT_S,
-    MAX_HEAD_BYTES,
-    MAX_HEADERS,
-    MAX_INTERIM_RESPONSES,
-    MAX_LINE_BYTES,
-)
+from prana.wire.limits import CONTINUE_TIMEOUT_S
 from prana.wire.tls_failure import tls_failure
 from prana.wire.trailers import LAST_CHUNK, last_chunk
 from prana.wire.tunnel import Tunnel
@@ -31,38 +22,39 @@ from prana.wire.upgrade import SWITCHING_PROTOCOLS, accepts
 Endpoint = tuple[str, int]
 Link = tuple[Endpoint, Endpoint]  # who connected, to whom; both, for a local port serves several connections
 
-_BODILESS: Final = frozenset([204, 304])
-_H: Final = ord("H")
-# RFC 9112 section 4; llhttp lets control characters and any length pass.
-_REASON: Final = re.compile(rb"[\t -~\x80-\xff]{0,%d}" % MAX_LINE_BYTES)
+
+class Home(Protocol):
+    """What a connection needs of the pool it belongs to. `done` is called once per exchange, `lost` once."""
+
+    lines: FieldLines
+    status_lines: StatusLines
+    timeouts: "Alarm[UpstreamConnection]"
+
+    def done(self, connection: "UpstreamConnection", reusable: bool) -> None: ...
+    def lost(self, connection: "UpstreamConnection") -> None: ...
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """Writes a request and parses the response.
+    """Writes a request and reads the answer.
 
     After anything unusual (early answer with an unfinished upload, extra bytes, parse doubt, a cancelled
     exchange) the connection is closed and never pooled: most proxy vulnerabilities of recent years begin with
-    the reuse of such a connection. `on_done(self, reusable)` is called once per exchange, `on_lost(self)` once.
+    the reuse of such a connection.
     """
 
-    def __init__(
-        self,
-        on_done: Callable[["UpstreamConnection", bool], None],
-        on_lost: Callable[["UpstreamConnection"], None],
-    ) -> None:
-        self._on_done = on_done
-        self._on_lost = on_lost
-        self._parser = _new_parser(self)
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._timeouts = home.timeouts
+        self._reader = AnswerReader(home.lines, home.status_lines, self._interim, self._answer, self._new_body)
         self._transport: asyncio.Transport = None  # type: ignore[assignment] # set before anything else can run
         self._gate = WriteGate()
         self._head: asyncio.Future[Response] | None = None
         self._request: Request | None = None
         self._body: BodyStream | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._pump: asyncio.Task[None] | None = None
         self._poll: select.poll | None = None
+        self._switching: Response | None = None
         self._tainted = False
-        self._quiet_bytes = 0  # fed since the parser last produced something: bounds what it hides from us
         self.answered = False  # a byte of the current answer has arrived
         self.idle_since_s = 0.0
         self.idle_timeout_s = 0.0
@@ -97,8 +89,7 @@ class UpstreamConnection(asyncio.Protocol):
         caller is still uploading, `request.idle_timeout_s` between its bytes applies instead. Raises ProxyError;
         the connection is then closed. The returned response's `finish` gives the connection back.
         """
-        self._begin(request)
-        assert self._head is not None  # noqa: S101 - set by _begin; tells mypy
+        waiter = self._begin(request)
         self._timeout_s = timeout_s
         body = request.body
         try:
@@ -112,7 +103,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._transport.write(head)
                 self._pump = asyncio.create_task(self._upload(request, body))
                 self._pump.add_done_callback(self._uploaded)
-            response = await self._head
+            response = await waiter
         except BaseException:
             await self._stop_upload()
             self.close()
@@ -120,24 +111,22 @@ class UpstreamConnection(asyncio.Protocol):
         response.on_finish(self._finish)
         return response
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, request: Request) -> "asyncio.Future[Response]":
         self._request = request
         self._head = asyncio.get_running_loop().create_future()
-        self._body = None
-        self._pump = None
+        self._body = self._pump = None
         self._request_sent = False
-        self._complete = False
-        self._keep_alive = False
-        self._interims = 0
         self.answered = False
-        self._start_message()
+        self._reader.begin(request.method)
+        return self._head
 
     def _sent(self) -> None:
         self._request_sent = True
         if self._head is not None and not self._head.done():
-            self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._expire)
+            self._timeouts.set(self, self._timeout_s)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """No answer has begun within the timeout."""
         self._fail(ResponseTimeout(f"no response within {self._timeout_s:.3g} s", sent=True))
 
     async def _upload(self, request: Request, body: BodyStream) -> None:
@@ -194,25 +183,22 @@ class UpstreamConnection(asyncio.Protocol):
         """The response was handed on to its last byte, or given up."""
         if self._pump is not None:
             self._pump.cancel()
-        clean = self._complete and self._request_sent and not self._tainted
-        reusable = end is End.COMPLETE and clean and self._keep_alive
-        self._end_exchange()
+        reader = self._reader
+        clean = reader.complete and reader.keep_alive and self._request_sent and not self._tainted
+        reusable = clean and end is End.COMPLETE and not self._transport.is_closing()
+        self._request = self._head = self._body = None
         if not reusable:
             self.close()
-        self._on_done(self, reusable and not self.closed)
+        self._home.done(self, reusable)
 
-    def _end_exchange(self) -> None:
-        self._stop_timer()
-        self._request = self._head = self._body = None
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    @property
+    def announced_keep_alive(self) -> bytes:
+        """The value of the Keep-Alive header of the latest answer."""
+        return self._reader.announced
 
     def close(self) -> None:
         """Abort: whatever is unread or unsent on this connection is worthless. Idempotent."""
-        self._stop_timer()
+        self._timeouts.clear(self)
         self._transport.abort()
 
     def retire(self) -> None:
@@ -240,27 +226,15 @@ class UpstreamConnection(asyncio.Protocol):
         if self._head is None or self.closed:
             self.close()  # bytes nobody asked for: they must never become somebody's answer
             return
-        if not self.answered:
-            self.answered = True
-            if data[0] != _H:  # llhttp reads answers of RTSP and ICE, too, and empty lines before one
-                self._fail(UpstreamProtocolError("the answer does not begin with HTTP", sent=True))
-                return
-        self._quiet_bytes += len(data)
+        self.answered = True
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._switched(data[upgrade.args[0] :])
+            if not self._reader.feed(data) and self._switching is None:
+                self._tainted = True
+        except UpstreamProtocolError as error:
+            self._fail(error)
             return
-        except httptools.HttpParserError as error:
-            cause = error.__context__
-            self._fail(cause if isinstance(cause, ProxyError) else UpstreamProtocolError(str(error), sent=True))
-            return
-        if self._complete and self._body is None and _exceeds_head(data):
-            self._tainted = True  # the parser that read the head has taken it for the body of HEAD, 204 or 304
-        if self._quiet_bytes > MAX_HEAD_BYTES:
-            self._fail(_too_large())
-        elif self._quiet_bytes < 0:
-            self._quiet_bytes = 0
+        if self._switching is not None:
+            self._switch(self._switching)
 
     def eof_received(self) -> None:
         self._ended(regular=True)
@@ -268,16 +242,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended(exc)
-        self._on_lost(self)
+        self._home.lost(self)
 
     def _ended(self, exc: Exception | None = None, *, regular: bool = False) -> None:
         """The instance closed. That is a regular end only for a body delimited by it (RFC 9112 section 6.3), and if
         `eof_received` told it: through TLS it does so only for a close_notify (section 9.8)."""
-        if self._head is None or self._complete:
-            return
-        if regular and self._until_close and self._body is not None:
-            self._complete = True
-            self._body.end()
+        if self._head is None or self._reader.complete or (regular and self._reader.end()):
             return
         if isinstance(exc, ssl.SSLError):
             self._fail(tls_failure(exc, "the instance", sent=True))
@@ -291,77 +261,35 @@ class UpstreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._gate.open()
 
-    # httptools callbacks
+    # what the reader finds
 
-    def _start_message(self) -> None:
-        self._headers: Headers = []
-        self._reason = b""
-        self._head_bytes = 0
-        self._until_close = False
+    def _new_body(self) -> BodyStream:
+        self._body = BodyStream(self._transport.pause_reading, self._transport.resume_reading)
+        return self._body
 
-    def on_message_begin(self) -> None:
-        if self._complete:
-            self._tainted = True  # a second response: RFC 9112 section 6.3, never anybody's answer
-        else:
-            self._start_message()
-
-    def on_status(self, reason: bytes) -> None:
-        if not self._complete:
-            self._reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._complete:
-            return  # bytes nobody asked for
-        headers = self._headers if self._body is None else self._body.trailers
-        size_bytes = len(name) + len(value)
-        self._head_bytes += size_bytes
-        if size_bytes > MAX_LINE_BYTES or self._head_bytes > MAX_HEAD_BYTES or len(headers) >= MAX_HEADERS:
-            raise _too_large()
-        headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        if self._complete or self._head is None or self._head.done():
-            self._tainted = True
+    def _answer(self, response: Response) -> None:
+        head = self._head
+        if head is None or head.done():
+            return  # it has failed meanwhile
+        self._timeouts.clear(self)
+        if response.status == SWITCHING_PROTOCOLS:
+            self._switching = response
             return
-        self._quiet_bytes = 0
-        status = self._parser.get_status_code()
-        version = self._parser.get_http_version()
-        if status < 100 or (version != "1.1" and version[:2] != "1.") or _REASON.fullmatch(self._reason) is None:
-            raise UpstreamProtocolError("not a valid status line", sent=True)
-        if status < 200:
-            if status == SWITCHING_PROTOCOLS:
-                self._accept()
-            else:
-                self._interim(status)
-            return
-        self._stop_timer()
-        assert self._request is not None  # noqa: S101 - an exchange is on
-        response = self._response(status, bodiless=self._request.method == b"HEAD" or status in _BODILESS)
-        if not self._request_sent and status >= 300 and not self._parser.should_keep_alive() and self._pump is not None:
+        if not self._request_sent and response.status >= 300 and not self._reader.keep_alive and self._pump is not None:
             self._pump.cancel()  # it refuses the rest of the body (RFC 9112 section 9.5)
+        head.set_result(response)
+
+    def _switch(self, response: Response) -> None:
+        """The answer is complete, and so is HTTP on this connection: `rest` came behind it."""
+        upgrade = self._request.upgrade if self._request is not None else None
+        if upgrade is None or not accepts(response.headers, upgrade.key):
+            self._fail(UpstreamProtocolError("a 101 response to what it was not asked for", sent=True))
+            return
+        upgrade.tunnel = Tunnel(self._transport, self._reader.rest, self.connection_lost)
+        assert self._head is not None  # noqa: S101 - see _answer
         self._head.set_result(response)
 
-    def _accept(self) -> None:
-        """The answer is complete, and so is HTTP on this connection: the parser stops here (`_switched`)."""
-        upgrade = self._request.upgrade if self._request is not None else None
-        if upgrade is None or not self._parser.should_upgrade() or not accepts(self._headers, upgrade.key):
-            raise UpstreamProtocolError("a 101 response to what it was not asked for", sent=True)
-        self._stop_timer()
-        self._complete = True
-
-    def _switched(self, received: bytes) -> None:
-        """`received` came behind the 101 and is no HTTP any more."""
-        if self._head is None or self._head.done():
-            self._fail(UpstreamProtocolError("a second response, which switches protocols", sent=True))
-            return
-        assert self._request is not None and self._request.upgrade is not None  # noqa: S101 - see _accept
-        self._request.upgrade.tunnel = Tunnel(self._transport, received, self.connection_lost)
-        self._head.set_result(Response(SWITCHING_PROTOCOLS, self._reason, self._headers, b""))
-
-    def _interim(self, status: int) -> None:
-        self._interims += 1
-        if self._interims > MAX_INTERIM_RESPONSES:
-            raise UpstreamProtocolError(f"unexpected {status} response", sent=True)
+    def _interim(self, status: int, reason: bytes, headers: Headers) -> None:
         request = self._request
         if request is None or request.send_interim is None:
             return
@@ -369,60 +297,4 @@ class UpstreamConnection(asyncio.Protocol):
             if request.body is None or not request.body.awaits_continue:
                 return  # not asked for, or no longer
             request.body.continued()
-        request.send_interim(status, self._reason, self._headers)
-
-    def _response(self, status: int, bodiless: bool) -> Response:
-        length = header(self._headers, b"content-length")
-        codings = [value.strip().lower() for name, value in self._headers if name.lower() == b"transfer-encoding"]
-        if codings not in ([], [b"chunked"]):
-            raise UpstreamProtocolError("unsupported transfer coding", sent=True)
-        if codings and self._parser.get_http_version() == "1.0":
-            raise UpstreamProtocolError("Transfer-Encoding in an HTTP/1.0 response", sent=True)
-        response = Response(status, self._reason, self._headers, b"")
-        response.content_length = int(length) if length is not None else None
-        if bodiless:
-            self._complete = True
-            self._keep_alive = self._parser.should_keep_alive()
-            # llhttp would wait for the body that a HEAD response only describes.
-            self._parser = _new_parser(self)
-        else:
-            self._until_close = length is None and not codings
-            transport: Any = self._transport
-            self._body = response.body = BodyStream(transport.pause_reading, transport.resume_reading)
-        return response
-
-    def on_body(self, data: bytes) -> None:
-        if self._body is None or self._complete:
-            self._tainted = True  # a body after HEAD, 204 or 304, or of a second response
-        else:
-            self._quiet_bytes -= CHUNK_OVERHEAD_BYTES + 3 * len(data)
-            self._body.feed(data)
-
-    def on_message_complete(self) -> None:
-        if self._body is None:
-            if not self._complete:
-                self._start_message()  # an interim response ended
-            return
-        self._complete = True
-        self._quiet_bytes = 0
-        self._keep_alive = self._parser.should_keep_alive()
-        self._body.end()
-
-
-def _new_parser(connection: UpstreamConnection) -> httptools.HttpResponseParser:
-    parser = httptools.HttpResponseParser(connection)
-    parser.set_dangerous_leniencies(lenient_version=True)  # ours to judge: RFC 9110 section 2.5
-    return parser
-
-
-def _too_large() -> UpstreamProtocolError:
-    limits = f"{MAX_HEADERS} header lines, {MAX_LINE_BYTES} bytes in one or {MAX_HEAD_BYTES} in all"
-    return UpstreamProtocolError(f"a response with more than {limits}", sent=True)
-
-
-def _exceeds_head(data: bytes) -> bool:
-    """Whether anything follows the last head in `data`, whose end is in it."""
-    if not b"\r\n\r\n".endswith(data[-4:]):
-        return True
-    _, earlier, last = data[:-4].rpartition(b"\r\n\r\n")
-    return bool(earlier) and not last.startswith(b"HTTP/")
+        request.send_interim(status, reason, headers)

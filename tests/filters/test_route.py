@@ -64,6 +64,9 @@ class FakeDirectory:
         self._services = {service.name: service for service in services}
         self.asked: list[str] = []
 
+    def made(self, name: str) -> Service | None:
+        return None
+
     async def find(self, name: str) -> Service | None:
         self.asked.append(name)
         return self._services.get(name)

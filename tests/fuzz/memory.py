@@ -7,9 +7,10 @@ from typing import Any
 from prana.filters.rescue import Rescue
 from prana.request import Handler, Request, Response
 from prana.wire.downstream import DownstreamConnection
+from prana.wire.fields import IN_REQUESTS, FieldLines
 from prana.wire.headers import request_head
 from prana.wire.upstream import Link, UpstreamConnection
-from tests.wire.conftest import FakeTransport
+from tests.wire.conftest import FakeHome, FakeTransport
 
 AUTHORITY = b"10.0.0.1:80"
 NEVER_S = 3600.0
@@ -25,6 +26,7 @@ class FuzzEdge:
     def __init__(self, exchange: Handler, clock: Callable[[], float] = lambda: 1.0) -> None:
         self._exchange = exchange
         self._rescue = Rescue()
+        self.lines = FieldLines(IN_REQUESTS)
         self.clock = clock
         self.requests: list[Request] = []
 
@@ -106,12 +108,13 @@ class Instance:
     """An instance's end of one upstream connection that serves one exchange."""
 
     def __init__(self) -> None:
-        self.reusable: bool | None = None
-        self.connection = UpstreamConnection(self._done, lambda _: None)
+        self._home = FakeHome()
+        self.connection = UpstreamConnection(self._home)
         self.transport = MemoryTransport(self.connection, peername=("10.0.0.1", 80), sockname=("10.0.0.2", 9))
 
-    def _done(self, _: UpstreamConnection, reusable: bool) -> None:
-        self.reusable = reusable
+    @property
+    def reusable(self) -> bool | None:
+        return self._home.reusable[-1] if self._home.reusable else None
 
     @property
     def received(self) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import h11
 import httptools
 
-from prana.request import Headers
+Headers = list[tuple[bytes, bytes]]
 
 _ROOM_BYTES = 1 << 20  # h11's own limit on a head is below ours
 
@@ -98,10 +98,13 @@ class _Httptools:
         self.messages[-1].complete = True
 
 
-def httptools_request(data: bytes) -> Message:
-    """The one request in what reached an instance, as httptools reads it."""
+def httptools_request(data: bytes) -> Message | None:
+    """The one request in what reached an instance, as httptools reads it; None when it does not know the method."""
     reader = _Httptools()
-    reader.parser.feed_data(data)
+    try:
+        reader.parser.feed_data(data)
+    except httptools.HttpParserInvalidMethodError:
+        return None
     assert len(reader.messages) == 1, data
     return reader.messages[0]
 

@@ -353,7 +353,7 @@ class Running:
     @property
     def idle(self) -> bool:
         """Nothing in flight by any count."""
-        services = self.sidecar._services.made()
+        services = self.sidecar._services.all_made()
         return (
             self.sidecar._server.in_flight == 0
             and all(series.in_flight == 0 for series in self.sidecar.metrics.all_series())

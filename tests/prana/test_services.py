@@ -164,7 +164,7 @@ async def test_a_look_makes_what_is_known_and_never_waits() -> None:
     registry.read(instance("a"), instance("b"))
     assert ids(bench.services.peek("b")) == ["b-1"]
     assert ids(bench.services.peek("a")) == ["a-1"]
-    assert [service.name for service in bench.services.made()] == ["a", "b"]
+    assert [service.name for service in bench.services.all_made()] == ["a", "b"]
     assert bench.waited == []
 
 

@@ -148,7 +148,7 @@ async def test_c25_a_bad_request_behind_a_good_one_does_not_cost_the_good_answer
     caller = await running.open()
     await caller.send(good + b"\x00bad\r\n\r\n" + SMUGGLED)
     assert (await caller.answer()).status == 200
-    assert (await caller.answer()).problem[0] == 501
+    assert (await caller.answer()).problem[0] == 400
     assert await caller.rest() == b""
     assert [request.line.split(b" ")[1] for request in upstream.requests] == [b"/good"]
 

@@ -63,9 +63,9 @@ async def test_c02_a_bare_lf_in_an_answer_is_502(rejects: Rejects, nonsense: byt
 @pytest.mark.parametrize(
     ("raw", "status"),
     [
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 501),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", 501),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", 400),
     ],
     ids=["TLS", "HTTP/2", "SSH"],
 )
@@ -121,6 +121,7 @@ async def test_c04_an_http_1_0_instances_answer_has_our_own_version(running: Run
     {
         "HTTP/2": line(b"GET /orders/ HTTP/2.0"),
         "HTTP/3": line(b"GET /orders/ HTTP/3.0"),
+        "HTTP/0.9": line(b"GET /orders/ HTTP/0.9"),
         "HTTP/9": line(b"GET /orders/ HTTP/9.9"),
     }
 )
@@ -136,14 +137,16 @@ async def test_c04_an_answer_in_another_major_version_is_502(rejects: Rejects, n
 @requests(
     {
         "no version": b"GET /orders/\r\n\r\n",
+        "two empty lines before it": b"\r\n\r\n" + line(b"GET /orders/ HTTP/1.1"),
         "no version but headers": line(b"GET /orders/"),
-        "HTTP/0.9": line(b"GET /orders/ HTTP/0.9"),
         "lower-case version": line(b"GET /orders/ http/1.1"),
         "version of two digits": line(b"GET /orders/ HTTP/1.10"),
         "version without a dot": line(b"GET /orders/ HTTP/11"),
         "space in the target": line(b"GET /orders/a b HTTP/1.1"),
         "tab in the target": line(b"GET /orders/a\tb HTTP/1.1"),
         "space after the version": line(b"GET /orders/ HTTP/1.1 "),
+        "tab behind the method": line(b"GET\t/orders/ HTTP/1.1"),
+        "RTSP": line(b"DESCRIBE /orders/ RTSP/1.0"),
         "no target": line(b"GET  HTTP/1.1"),
         "hash in the target": line(b"GET /orders/#a HTTP/1.1"),
     }
@@ -154,11 +157,9 @@ async def test_c05_an_invalid_request_line_is_not_corrected(refuses: Refuses, ra
 
 @requests(
     {
-        "unknown method": line(b"BREW /orders/ HTTP/1.1"),
-        "tab behind the method": line(b"GET\t/orders/ HTTP/1.1"),
+        "unknown method": line(b"brew /orders/ HTTP/1.1"),
         "lower-case method": line(b"get /orders/ HTTP/1.1"),
         "endless method": b"G" * 100_000,
-        "method of RTSP": line(b"DESCRIBE /orders/ RTSP/1.0"),
         "something before the method": line(b"xGET /orders/ HTTP/1.1"),
     }
 )
@@ -339,7 +340,6 @@ async def test_c11_whitespace_around_a_value_is_no_part_of_it(running: Running, 
         "many headers": get(b"/orders/", *[b"X: a"] * MAX_HEADERS),
         "large head": get(b"/orders/", *[b"X: " + b"a" * 8000] * (MAX_HEAD_BYTES // 8000 + 1)),
         "large name": get(b"/orders/", b"X" * (MAX_HEAD_BYTES + 65536)),
-        "nothing but line ends": b"\r\n" * MAX_HEAD_BYTES,
     }
 )
 async def test_c12_oversize_fields_are_431(refuses: Refuses, raw: bytes) -> None:
@@ -418,12 +418,12 @@ async def test_c08_an_asterisk_is_only_for_options(running: Running, upstream: U
 
 
 @pytest.mark.parametrize(
-    "headers", [[b"X: " + b"a" * (MAX_LINE_BYTES - 1)], [b"X: a"] * (MAX_HEADERS - 1), [b"X: " + b"a" * 7900] * 4]
+    "headers", [[b"X: " + b"a" * (MAX_LINE_BYTES - 3)], [b"X: a"] * (MAX_HEADERS - 1), [b"X: " + b"a" * 7900] * 4]
 )
 async def test_c12_what_is_just_within_the_limits_passes(
     running: Running, upstream: Upstream, headers: list[bytes]
 ) -> None:
-    target = b"/orders/" + b"a" * (MAX_LINE_BYTES - len(b"/orders/"))
+    target = b"/orders/" + b"a" * (MAX_LINE_BYTES - len(b"GET /orders/ HTTP/1.1"))
     assert (await running.ask(get(target, *headers))).status == 200
     assert len(upstream.requests[0].values(b"X")) == len(headers)
 

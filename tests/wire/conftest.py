@@ -1,9 +1,16 @@
 """What stands in for a socket."""
 
 import asyncio
+import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
+
+from prana.wire.alarm import Alarm
+from prana.wire.answer import StatusLines
+from prana.wire.fields import IN_RESPONSES, FieldLines, Headers, Meaning
+from prana.wire.upstream import UpstreamConnection
 
 
 class Clock:
@@ -67,3 +74,29 @@ async def settle() -> None:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+class FakeHome:
+    """The pool of one connection: keeps what it reported."""
+
+    def __init__(self) -> None:
+        self.lines = FieldLines(IN_RESPONSES)
+        self.status_lines = StatusLines()
+        self.timeouts: Alarm[UpstreamConnection] = Alarm(time.monotonic, UpstreamConnection.expire)
+        self.reusable: list[bool] = []
+        self.losses = 0
+
+    def done(self, connection: UpstreamConnection, reusable: bool) -> None:
+        self.reusable.append(reusable)
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        self.losses += 1
+
+
+Pair = tuple[bytes, bytes]
+
+
+def fields(pairs: Iterable[Pair], meanings: Mapping[bytes, Meaning] = IN_RESPONSES) -> Headers:
+    """As they are read from a message; those of a request have other meanings."""
+    known = FieldLines(meanings)
+    return [known[b"%b: %b" % pair] for pair in pairs]

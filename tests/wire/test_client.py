@@ -43,7 +43,7 @@ class FakeConnection:
             self.bodies.append(request.body.take())
         if self._breaks:
             raise ConnectionBroken("closed", sent=True)
-        return Response(200, b"OK", [(b"Keep-Alive", b"timeout=3")], b"")
+        return Response(200, b"OK", [], b"")
 
 
 class FakePool:
@@ -169,12 +169,6 @@ async def test_no_attempt_begins_after_the_deadline(clock: Clock) -> None:
         await line.send(time_s=0.0)
     assert not raised.value.sent
     assert line.pool.connects_s == []
-
-
-async def test_a_connection_learns_how_long_its_server_keeps_it(clock: Clock) -> None:
-    line = Line(clock)
-    await line.send()
-    assert line.pool.new.idle_timeout_s == 2.0
 
 
 async def test_a_handshake_has_a_connection_for_itself_and_once(clock: Clock) -> None:

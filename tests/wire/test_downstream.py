@@ -11,6 +11,7 @@ from prana.errors import BadRequest, ConnectionBroken
 from prana.request import End, Request, Response
 from prana.wire.body import BodyStream
 from prana.wire.downstream import DownstreamConnection
+from prana.wire.fields import IN_REQUESTS, Field, FieldLines
 from prana.wire.limits import (
     DRAIN_IDLE_S,
     HEAD_TIMEOUT_S,
@@ -37,6 +38,7 @@ class FakeEdge:
         self.draining = False
         self.min_upload_rate = 100
         self.requests: list[Request] = []
+        self.lines = FieldLines(IN_REQUESTS)
         self.answers: asyncio.Queue[Response] = asyncio.Queue()
         self.ends: list[End] = []
         self.ended = asyncio.Event()
@@ -391,7 +393,7 @@ async def test_a_request_knows_where_it_comes_from(
     await line.send(GET)
     (request,) = edge.requests
     assert (request.from_loopback, request.looped) == (loopback, looped)
-    assert request.caller_ip == (peer[0] if peer else "")
+    assert request.caller_ip == (str(peer[0]).encode() if peer else b"")
     assert request.proxy_port == (0 if peer == "" else 8078)
 
 
@@ -402,7 +404,7 @@ async def test_continue_and_interim_answers_are_for_callers_that_know_them(line:
     assert request.send_interim is not None
     reading = asyncio.create_task(request.body.read(5))
     await settle()
-    request.send_interim(103, b"Early", [(b"Link", b"x")])
+    request.send_interim(103, b"Early", [Field(b"Link", b"x")])
     assert line.transport.written == b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n"
     await line.send(b"abc")
     assert await reading == b"abc"

@@ -26,7 +26,7 @@ class Connections:
         self.made = 0
 
     def open(self, address: Address = HERE) -> UpstreamConnection:
-        connection = UpstreamConnection(self.pool._done, self.pool._lost)
+        connection = UpstreamConnection(self.pool)
         self.made += 1
         connection.connection_made(FakeTransport(sockname=("127.0.0.1", self.made), peername=("10.0.0.1", 80)))
         self.pool._open[connection] = address
@@ -35,8 +35,8 @@ class Connections:
 
     def idle(self, address: Address = HERE, idle_timeout_s: float = UPSTREAM_IDLE_TIMEOUT_S) -> UpstreamConnection:
         connection = self.open(address)
+        self.pool.done(connection, True)
         connection.idle_timeout_s = idle_timeout_s
-        self.pool._done(connection, True)
         return connection
 
 
@@ -182,7 +182,7 @@ async def test_an_address_that_fails_in_the_handshake_leaves_the_others(
 @pytest.mark.parametrize(
     ("announced", "timeout_s"),
     [
-        (None, UPSTREAM_IDLE_TIMEOUT_S),
+        (b"", UPSTREAM_IDLE_TIMEOUT_S),
         (b"timeout=60, max=100", UPSTREAM_IDLE_TIMEOUT_S),
         (b"max=5, Timeout=3", 2.0),
         (b"timeout=2", 1.0),
@@ -193,17 +193,22 @@ async def test_an_address_that_fails_in_the_handshake_leaves_the_others(
         (b"timeout=soon", UPSTREAM_IDLE_TIMEOUT_S),
         (b"timeout=-1", UPSTREAM_IDLE_TIMEOUT_S),
         (b"timeout", UPSTREAM_IDLE_TIMEOUT_S),
-        (b"", UPSTREAM_IDLE_TIMEOUT_S),
         (b"timeout=" + b"9" * 5000, UPSTREAM_IDLE_TIMEOUT_S),
     ],
 )
-def test_the_server_is_left_a_second_or_half_of_the_time_it_announced(
-    announced: bytes | None, timeout_s: float
-) -> None:
+def test_the_server_is_left_a_second_or_half_of_the_time_it_announced(announced: bytes, timeout_s: float) -> None:
     assert idle_timeout_s(announced) == timeout_s
 
 
-def test_a_connection_that_may_not_idle_is_ended_at_once(pool: Pool, connections: Connections) -> None:
-    connection = connections.idle(idle_timeout_s=0.0)
-    assert connection.closed
-    assert pool.idle(HERE, 4) is None
+@pytest.mark.parametrize(("announced", "kept"), [(b"timeout=3", True), (b"timeout=0", False)])
+async def test_a_connection_idles_as_long_as_its_server_keeps_it(
+    pool: Pool, connections: Connections, announced: bytes, kept: bool
+) -> None:
+    connection = connections.open()
+    answer = asyncio.create_task(connection.exchange(Request(b"GET", b"/", [], 0.0), b"head", 60.0))
+    await asyncio.sleep(0)
+    connection.data_received(b"HTTP/1.1 200 OK\r\nKeep-Alive: %b\r\nContent-Length: 0\r\n\r\n" % announced)
+    (await answer).finish(End.COMPLETE)
+    assert connection.closed is not kept
+    assert (pool.idle(HERE, 1.9) is connection) is kept
+    await pool.close()

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prana.request import Headers, Request
-from prana.wire.headers import connection_tokens
+from prana.request import Request
+from prana.wire.fields import Field, listed
 from prana.wire.upgrade import accept_value, accepts, offered
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
-HANDSHAKE: Headers = [
+HANDSHAKE = [
     (b"Host", b"a"),
     (b"Connection", b"keep-alive, Upgrade"),
     (b"Upgrade", b"websocket"),
@@ -24,9 +24,9 @@ def request(*changes: tuple[bytes, bytes], method: bytes = b"GET", http10: bool 
     """A handshake with other values; an empty one takes the line away."""
     replaced = {name.lower() for name, _ in changes}
     headers = [line for line in HANDSHAKE if line[0].lower() not in replaced] + [line for line in changes if line[1]]
-    made = Request(method, b"/", headers, 0.0)
+    made = Request(method, b"/", [Field(*line) for line in headers], 0.0)
     made.http10 = http10
-    made.connection_tokens = connection_tokens(b",".join(v for n, v in headers if n.lower() == b"connection"))
+    made.connection_tokens = listed(b",".join(v for n, v in headers if n.lower() == b"connection"))
     return made
 
 
@@ -42,7 +42,7 @@ def request(*changes: tuple[bytes, bytes], method: bytes = b"GET", http10: bool 
         [(b"Content-Length", b"0")],
     ],
 )
-def test_a_whole_handshake_is_one_whatever_its_case(changes: Headers) -> None:
+def test_a_whole_handshake_is_one_whatever_its_case(changes: list[tuple[bytes, bytes]]) -> None:
     upgrade = offered(request(*changes))
     assert upgrade is not None
     assert len(upgrade.key) == 24
@@ -72,7 +72,7 @@ def test_a_whole_handshake_is_one_whatever_its_case(changes: Headers) -> None:
         [(b"Connection", b"upgrade, sec-websocket-protocol")],
     ],
 )
-def test_what_is_less_or_contradicts_itself_is_none(changes: Headers) -> None:
+def test_what_is_less_or_contradicts_itself_is_none(changes: list[tuple[bytes, bytes]]) -> None:
     assert offered(request(*changes)) is None
 
 
@@ -82,7 +82,7 @@ def test_only_get_of_http11_can_switch() -> None:
     assert offered(request(http10=True)) is None
 
 
-ACCEPTED: Headers = [
+ACCEPTED = [
     (b"Upgrade", b"websocket"),
     (b"Connection", b"Upgrade"),
     (b"Sec-WebSocket-Accept", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),

@@ -10,7 +10,7 @@ from prana.wire.body import BodyStream
 from prana.wire.limits import BODY_HIGH_WATER_BYTES, MAX_HEAD_BYTES
 from prana.wire.upstream import UpstreamConnection
 
-from .conftest import FakeTransport, settle
+from .conftest import FakeHome, FakeTransport, settle
 
 HEAD = b"GET / HTTP/1.1\r\n\r\n"
 FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -21,14 +21,10 @@ class Upstream:
     """A connection with a fake transport, and what it reported."""
 
     def __init__(self) -> None:
-        self.done: list[bool] = []
-        self.lost = 0
-        self.connection = UpstreamConnection(lambda _, reusable: self.done.append(reusable), self._lost)
+        self.home = FakeHome()
+        self.connection = UpstreamConnection(self.home)
         self.transport = FakeTransport(sockname=("127.0.0.1", 1))
         self.connection.connection_made(self.transport)
-
-    def _lost(self, _: UpstreamConnection) -> None:
-        self.lost += 1
 
     async def send(self, request: Request, timeout_s: float = NEVER_S) -> "asyncio.Task[Response]":
         task = asyncio.create_task(self.connection.exchange(request, HEAD, timeout_s))
@@ -52,6 +48,10 @@ def body_of(response: Response) -> BodyStream:
     return response.body
 
 
+def taken(response: Response) -> bytes:
+    return response.body if isinstance(response.body, bytes) else response.body.take()
+
+
 @pytest.mark.parametrize("step", [2**20, 1])
 @pytest.mark.parametrize(
     ("method", "answer", "body"),
@@ -60,20 +60,20 @@ def body_of(response: Response) -> BodyStream:
         (b"GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x\r\nok\r\n0\r\nT: u\r\n\r\n", b"ok"),
         (b"GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b""),
         (b"GET", b"HTTP/1.1 103 Early\r\nX: y\r\n\r\n" + FINE, b"ok"),
-        (b"GET", b"HTTP/1.1 204 None\r\n\r\n", None),
-        (b"GET", b"HTTP/1.1 304 Same\r\nContent-Length: 9\r\n\r\n", None),
-        (b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", None),
-        (b"HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", None),
+        (b"GET", b"HTTP/1.1 204 None\r\n\r\n", b""),
+        (b"GET", b"HTTP/1.1 304 Same\r\nContent-Length: 9\r\n\r\n", b""),
+        (b"HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b""),
+        (b"HEAD", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b""),
     ],
 )
 async def test_after_a_regular_exchange_the_connection_is_reusable(
-    upstream: Upstream, method: bytes, answer: bytes, body: bytes | None, step: int
+    upstream: Upstream, method: bytes, answer: bytes, body: bytes, step: int
 ) -> None:
     for number in range(1, 4):
         response = await upstream.exchange(answer, method, step)
-        assert response.body == b"" if body is None else body_of(response).take() == body
+        assert taken(response) == body
         response.finish(End.COMPLETE)
-        assert upstream.done == [True] * number
+        assert upstream.home.reusable == [True] * number
     assert not upstream.connection.closed
 
 
@@ -94,34 +94,35 @@ async def test_after_a_regular_exchange_the_connection_is_reusable(
 async def test_after_anything_else_it_is_closed(upstream: Upstream, method: bytes, answer: bytes) -> None:
     response = await upstream.exchange(answer, method)
     response.finish(End.COMPLETE)
-    assert upstream.done == [False]
+    assert upstream.home.reusable == [False]
     assert upstream.transport.closing == "abort"
 
 
 async def test_a_connection_for_one_exchange_is_closed_behind_it(upstream: Upstream) -> None:
     upstream.connection.use_once()
     (await upstream.exchange(FINE)).finish(End.COMPLETE)
-    assert (upstream.done, upstream.transport.closing) == ([False], "abort")
+    assert (upstream.home.reusable, upstream.transport.closing) == ([False], "abort")
 
 
 @pytest.mark.parametrize("end", [End.ABANDONED, End.BROKEN])
 async def test_a_response_given_up_closes_its_connection(upstream: Upstream, end: End) -> None:
     (await upstream.exchange(FINE)).finish(end)
-    assert upstream.done == [False]
+    assert upstream.home.reusable == [False]
     assert upstream.connection.closed
 
 
 async def test_a_dropped_answer_that_arrived_whole_leaves_the_connection_reading(upstream: Upstream) -> None:
     size = BODY_HIGH_WATER_BYTES + 1
-    response = await upstream.exchange(b"HTTP/1.1 503 No\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+    answer = b"HTTP/1.1 503 No\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+    response = await upstream.exchange(answer, step=BODY_HIGH_WATER_BYTES)
     assert not upstream.transport.reading
     response.discard()
-    assert (upstream.done, upstream.transport.reading) == ([True], True)
+    assert (upstream.home.reusable, upstream.transport.reading) == ([True], True)
 
 
 async def test_a_dropped_answer_under_way_closes_the_connection(upstream: Upstream) -> None:
     (await upstream.exchange(FINE[:-1])).discard()
-    assert (upstream.done, upstream.connection.closed) == ([False], True)
+    assert (upstream.home.reusable, upstream.connection.closed) == ([False], True)
 
 
 async def test_bytes_without_a_request_close_the_connection(upstream: Upstream) -> None:
@@ -134,7 +135,7 @@ async def test_a_connection_whose_other_side_closed_is_closed_at_once(upstream: 
     response = await upstream.exchange(FINE)
     upstream.connection.eof_received()
     response.finish(End.COMPLETE)
-    assert upstream.done == [False], "it must not be pooled until the loop reports it lost"
+    assert upstream.home.reusable == [False], "it must not be pooled until the loop reports it lost"
 
 
 async def test_a_body_delimited_by_the_close_ends_with_it(upstream: Upstream) -> None:
@@ -157,7 +158,7 @@ async def test_a_reset_breaks_a_body_delimited_by_the_close(upstream: Upstream) 
     body = body_of(await upstream.exchange(b"HTTP/1.1 200 OK\r\n\r\nok"))
     upstream.connection.connection_lost(ConnectionResetError())
     assert isinstance(body.error, ConnectionBroken)
-    assert upstream.lost == 1
+    assert upstream.home.losses == 1
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 O", b"HTTP/1.1 103 Early\r\n\r\n"])
@@ -236,7 +237,7 @@ async def test_a_body_that_is_here_goes_out_with_the_head(upstream: Upstream, le
     assert upstream.transport.written == HEAD + sent
     upstream.connection.data_received(FINE)
     (await task).finish(End.COMPLETE)
-    assert upstream.done == [True]
+    assert upstream.home.reusable == [True]
 
 
 @pytest.mark.parametrize(("length", "sent"), [(4, b"abcd"), (None, b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n")])
@@ -251,7 +252,7 @@ async def test_a_body_under_way_is_streamed(upstream: Upstream, length: int | No
     assert upstream.transport.written == HEAD + sent
     upstream.connection.data_received(FINE)
     (await task).finish(End.COMPLETE)
-    assert upstream.done == [True]
+    assert upstream.home.reusable == [True]
 
 
 async def test_an_answer_before_the_end_of_the_upload_costs_the_connection(upstream: Upstream) -> None:
@@ -259,7 +260,7 @@ async def test_an_answer_before_the_end_of_the_upload_costs_the_connection(upstr
     task = await upstream.send(request)
     upstream.connection.data_received(FINE)
     (await task).finish(End.COMPLETE)
-    assert (upstream.done, upstream.connection.closed) == ([False], True)
+    assert (upstream.home.reusable, upstream.connection.closed) == ([False], True)
 
 
 async def test_an_upload_waits_while_the_instance_does_not_read(upstream: Upstream) -> None:

@@ -1,0 +1,176 @@
+"""Header fields: what a line must look like, and what a field means to the proxy itself. Pure.
+
+A line that was seen before is not looked at again: callers and instances send nearly the same lines with every message,
+so `FieldLines` keeps its verdict on each, and a message costs one look-up a line.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from prana.wire.authority import valid_host
+from prana.wire.head import refuse_controls
+
+
+class Meaning(Enum):
+    """What a field is to the proxy. A field without a meaning passes unchanged, in its place."""
+
+    HOST = "host"
+    CONNECTION = "connection"
+    CONTENT_LENGTH = "content-length"
+    TRANSFER_ENCODING = "transfer-encoding"
+    HOP_BY_HOP = "hop by hop"
+    TE = "te"
+    EXPECT = "expect"
+    VIA = "via"
+    FORWARDED = "x-forwarded-*"
+    MAX_FORWARDS = "max-forwards"
+    REQUEST_ID = "x-request-id"
+    CONTROL = "x-prana-*"  # an order to us, or what only we may say
+    KEEP_ALIVE = "keep-alive"
+    DATE = "date"
+
+
+# RFC 9110 section 7.6.1, with the older names that still travel. Trailer is end-to-end, as trailers are.
+_EITHER_WAY: Final = {
+    b"connection": Meaning.CONNECTION,
+    b"content-length": Meaning.CONTENT_LENGTH,
+    b"transfer-encoding": Meaning.TRANSFER_ENCODING,
+    b"keep-alive": Meaning.HOP_BY_HOP,
+    b"proxy-authenticate": Meaning.HOP_BY_HOP,
+    b"proxy-authorization": Meaning.HOP_BY_HOP,
+    b"proxy-connection": Meaning.HOP_BY_HOP,
+    b"te": Meaning.HOP_BY_HOP,
+    b"upgrade": Meaning.HOP_BY_HOP,
+    b"x-request-id": Meaning.REQUEST_ID,
+}
+IN_REQUESTS: Final[Mapping[bytes, Meaning]] = {
+    **_EITHER_WAY,
+    b"expect": Meaning.EXPECT,
+    b"host": Meaning.HOST,
+    b"max-forwards": Meaning.MAX_FORWARDS,
+    b"te": Meaning.TE,
+    b"via": Meaning.VIA,
+    b"x-forwarded-for": Meaning.FORWARDED,
+    b"x-forwarded-host": Meaning.FORWARDED,
+    b"x-forwarded-port": Meaning.FORWARDED,
+    b"x-forwarded-proto": Meaning.FORWARDED,
+    b"x-prana-attempts": Meaning.CONTROL,
+    b"x-prana-explain": Meaning.CONTROL,
+    b"x-prana-fallback": Meaning.CONTROL,
+    b"x-prana-instance": Meaning.CONTROL,
+    b"x-prana-service": Meaning.CONTROL,
+}
+IN_RESPONSES: Final[Mapping[bytes, Meaning]] = {
+    **_EITHER_WAY,
+    b"date": Meaning.DATE,
+    b"keep-alive": Meaning.KEEP_ALIVE,
+}
+
+# RFC 9110 section 5.5: visible characters and obs-text, with blanks only between them. Everything else is refused here:
+# folded lines, blanks around the name, CR, LF and NUL anywhere.
+_LINE: Final = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*"
+)
+_NUMBER: Final = re.compile(rb"[0-9]{1,19}")  # below 2^64, in nobody's integers an overflow
+# CGI-style gateways read an underscore as a dash, so these smuggle framing past us.
+_LOOKALIKES: Final = frozenset([b"content_length", b"transfer_encoding"])
+
+_KEPT_LINES: Final = 1024
+_KEPT_LINE_BYTES: Final = 256
+_SECRETS: Final = frozenset([b"authorization", b"cookie", b"set-cookie"])  # not to lie in memory longer than needed
+
+
+class MalformedField(Exception):
+    """A line that is no header field, or has a value that its name does not allow; the text says why."""
+
+
+class Field(tuple[bytes, bytes]):
+    """One header: the pair of its name and value, and what is known of it.
+
+    `meaning` None: it passes unchanged. `number` is that of a Content-Length, `members` are those of a
+    Connection or TE list, in lower case.
+    """
+
+    lower: bytes  # its name
+    line: bytes  # as it is sent on
+    meaning: Meaning | None
+    number: int
+    members: frozenset[bytes]
+
+    def __new__(cls, name: bytes, value: bytes, meaning: Meaning | None = None) -> "Field":
+        field = super().__new__(cls, (name, value))
+        field.lower = name.lower()
+        field.line = name + b": " + value
+        field.meaning = meaning
+        return field
+
+
+Headers = list[Field]
+
+
+class FieldLines(dict[bytes, Field]):
+    """Fields by their lines as received: `lines[line]` judges one not seen before, and raises MalformedField or
+    MalformedHead.
+
+    Bounded: it starts anew when full, and long lines are not kept.
+    """
+
+    def __init__(self, meanings: Mapping[bytes, Meaning]) -> None:
+        super().__init__()
+        self._meanings = meanings
+
+    def __missing__(self, line: bytes) -> Field:
+        match = _LINE.fullmatch(line)
+        if match is None:
+            refuse_controls(line)
+            raise MalformedField(_explained(line))
+        name, value = match.groups()
+        field = Field(name, value)
+        field.meaning = self._meanings.get(field.lower)
+        _interpret(field)
+        if len(line) <= _KEPT_LINE_BYTES and field.lower not in _SECRETS:
+            if len(self) >= _KEPT_LINES:
+                self.clear()
+            self[line] = field
+        return field
+
+
+def _interpret(field: Field) -> None:
+    name, value = field
+    match field.meaning:
+        case None:
+            if field.lower in _LOOKALIKES:
+                raise MalformedField(f"header {name.decode()} looks like a framing header")
+        case Meaning.CONTENT_LENGTH:
+            if _NUMBER.fullmatch(value) is None:
+                raise MalformedField(f"{name.decode()} is not a number of at most 19 digits")
+            field.number = int(value)
+        case Meaning.CONNECTION | Meaning.TE:
+            field.members = listed(value)
+        case Meaning.HOST:
+            if not valid_host(value):
+                raise MalformedField("the Host header is not a host and port")
+        case _:
+            pass
+
+
+def _explained(line: bytes) -> str:
+    name, colon, _ = line.partition(b":")
+    if line[:1] in (b" ", b"\t"):
+        return "a folded header line"
+    if not colon:
+        return "a header line without a colon"
+    if not name:
+        return "a header line without a name"
+    if name[-1:] in (b" ", b"\t"):
+        return "a blank before the colon of a header line"
+    if _LINE.fullmatch(name + b":") is None:
+        return "a header name with a character that is not allowed in one"
+    return "a header value with a control character"
+
+
+def listed(value: bytes) -> frozenset[bytes]:
+    """The lower-case members of a comma-separated list; empty ones are passed over (RFC 9110 section 5.6.1)."""
+    return frozenset(member for part in value.lower().split(b",") if (member := part.strip(b" \t")))

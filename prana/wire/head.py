@@ -1,0 +1,72 @@
+"""Where the head of a message ends, and what may be said of one whose end has not come. Pure."""
+
+from typing import Final
+
+from prana.wire.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES
+
+HEAD_END: Final = b"\r\n\r\n"
+
+
+class HeadTooLarge(Exception):
+    """The text says which bound; `in_first_line` that it was the request or status line."""
+
+    def __init__(self, text: str, *, in_first_line: bool) -> None:
+        super().__init__(text)
+        self.in_first_line = in_first_line
+
+
+class MalformedHead(Exception):
+    """Not the beginning of a head; the text says why."""
+
+
+class HeadStart:
+    """A head on its way. `take` gives the lines that have become complete, so that a wrong one is refused at once and
+    not only when the sender is done or its time is over."""
+
+    __slots__ = ("_judged", "bytes", "last")
+
+    def __init__(self) -> None:
+        self.bytes = b""
+        self.last = b""  # the line on its way
+        self._judged = 0  # of `bytes`: complete lines
+
+    @property
+    def in_first_line(self) -> bool:
+        return self._judged == 0
+
+    def take(self, data: bytes) -> list[bytes]:
+        """`data` is all of the head so far; what has become of it is judged by `check`."""
+        self.bytes = data
+        *complete, last = data[self._judged :].split(b"\r\n")
+        self.last = last
+        self._judged = len(data) - len(last)
+        return complete
+
+    def check(self) -> None:
+        """Raises HeadTooLarge, and MalformedHead for a line that can only become a wrong one."""
+        last = self.last
+        refuse_controls(last.removesuffix(b"\r"))
+        if len(last) > MAX_LINE_BYTES:
+            raise HeadTooLarge(f"a line of more than {MAX_LINE_BYTES} bytes", in_first_line=self.in_first_line)
+        if len(self.bytes) > MAX_LINE_BYTES + MAX_HEAD_BYTES:
+            raise too_large()
+
+    def clear(self) -> None:
+        self.bytes, self.last, self._judged = b"", b"", 0
+
+
+def check_size(size_bytes: int, lines: list[bytes]) -> None:
+    """`size_bytes` is that of the header lines together. Raises HeadTooLarge."""
+    if size_bytes > MAX_HEAD_BYTES or len(lines) > MAX_HEADERS or max(map(len, lines)) > MAX_LINE_BYTES:
+        raise too_large()
+
+
+def refuse_controls(line: bytes) -> None:
+    """What tells parsers apart like nothing else. Raises MalformedHead."""
+    if b"\r" in line or b"\n" in line or b"\0" in line:
+        raise MalformedHead("a bare CR or LF, or a NUL")
+
+
+def too_large() -> HeadTooLarge:
+    limits = f"{MAX_HEADERS} header lines, {MAX_LINE_BYTES} bytes in one or {MAX_HEAD_BYTES} in all"
+    return HeadTooLarge(f"more than {limits}", in_first_line=False)
