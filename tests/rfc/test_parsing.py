@@ -129,7 +129,13 @@ async def test_c04_another_major_version_is_505(refuses: Refuses, raw: bytes) ->
     await refuses(raw, 505)
 
 
-@answers({"HTTP/2": b"HTTP/2.0 200 OK\r\n" + LENGTH, "HTTP/0.9": b"HTTP/0.9 200 OK\r\n" + LENGTH})
+@answers(
+    {
+        "HTTP/2": b"HTTP/2.0 200 OK\r\n" + LENGTH,
+        "HTTP/0.9": b"HTTP/0.9 200 OK\r\n" + LENGTH,
+        "HTTP/2 behind an interim answer": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/2.0 200 OK\r\n" + LENGTH,
+    }
+)
 async def test_c04_an_answer_in_another_major_version_is_502(rejects: Rejects, nonsense: bytes) -> None:
     await rejects(nonsense)
 
