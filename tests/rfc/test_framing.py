@@ -549,6 +549,7 @@ BAD_CHUNKS = {
     "underscore": b"1_0\r\na\r\n0\r\n\r\n",
     "space after the size": b"1 \r\na\r\n0\r\n\r\n",
     "no size": b"\r\na\r\n0\r\n\r\n",
+    "seventeen digits": b"00000000000000001\r\na\r\n0\r\n\r\n",
     "overflow": b"10000000000000001\r\na\r\n0\r\n\r\n",
     "LF after the size": b"1\na\r\n0\r\n\r\n",
     "LF in an extension": b"1;a\nb\r\na\r\n0\r\n\r\n",
