@@ -147,12 +147,14 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """Parse what has arrived, one feed at a time, and no further while `MAX_PIPELINED` requests wait."""
+        self._reader.enough = False
         while self._unread and len(self._waiting) < MAX_PIPELINED and not self._holding:
             data = self._unread.popleft()
             if len(data) > FEED_BYTES:
                 self._unread.appendleft(data[FEED_BYTES:])
                 data = data[:FEED_BYTES]
-            self._reader.feed(data)
+            if rest := self._reader.feed(data):
+                self._unread.appendleft(rest)
         if bool(self._unread) is not self._held:
             self._held = not self._held
             (self._pause_reading if self._held else self._resume_reading)()
@@ -192,6 +194,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._start(request)
         else:
             self._waiting.append(request)
+            self._reader.enough = len(self._waiting) >= MAX_PIPELINED
 
     def _start(self, request: Request) -> None:
         self._active = request

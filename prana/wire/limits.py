@@ -16,7 +16,7 @@ MAX_INTERIM_RESPONSES: Final = 16  # 1xx before the final head
 CHUNK_OVERHEAD_BYTES: Final = 16
 
 BODY_HIGH_WATER_BYTES: Final = 64 * 1024  # buffered per direction before the producer is paused
-FEED_BYTES: Final = 64 * 1024  # parsed at once: bounds the read-ahead of a pipelining caller
+FEED_BYTES: Final = 64 * 1024  # parsed at once
 MAX_PIPELINED: Final = 16  # parsed requests waiting on one connection before no more of its bytes are parsed
 
 DEFAULT_IDLE_TIMEOUT_S: Final = 60.0  # between body bytes, until the service of a request is known

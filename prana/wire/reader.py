@@ -64,6 +64,7 @@ class RequestReader:
         self._request: Request | None = None  # its head is complete, its body is not
         self._chunked: Chunked | None = None  # of that body, else `_left_bytes`
         self._left_bytes = 0
+        self.enough = False  # for now: set by `on_request` when it wants no more
         self.finished = False  # no further message will be read
         self.in_head = False
         self._skipped_line = False  # before the head
@@ -77,13 +78,16 @@ class RequestReader:
         """The body that is arriving."""
         return self._request.body if self._request is not None else None
 
-    def feed(self, data: bytes) -> None:
-        """Never raises; bytes after the last message are ignored."""
+    def feed(self, data: bytes) -> bytes:
+        """Never raises. Gives what it has not read because of `enough`; bytes after the last message are ignored."""
         try:
             while data and not self.finished:
+                if self.enough:
+                    return data
                 data = self._read_head(data) if self._request is None else self._read_body(self._request, data)
         except BadRequest as error:
             self.refuse(error)
+        return b""
 
     def refuse(self, error: BadRequest) -> None:
         """Read no further: a body in progress fails, anything else becomes a request that is `malformed`."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-from prana.wire.limits import HEAD_TIMEOUT_S, PACE_WINDOW_S, SWEEP_INTERVAL_S
+from prana.wire.limits import HEAD_TIMEOUT_S, PACE_WINDOW_S, SWEEP_INTERVAL_S, WRITE_STALL_TIMEOUT_S
 from tests.attack import callers
 from tests.attack.callers import HEAD, Crowd
 from tests.attack.instance import ENDLESS
@@ -41,7 +41,8 @@ async def _slow(act: SlowCrowd, target: bytes, deadline_s: float | None, port: i
 SLOW: dict[str, Attack] = {
     "slow heads": partial(_slow, callers.slow_heads, TARGET, HEAD_TIMEOUT_S),
     "announced bodies": partial(_slow, callers.announced_bodies, TARGET, None),
-    "slow reads": partial(_slow, callers.slow_reads, b"/hostile/gib", None),
+    # The first stretch may see much read: by the kernels.
+    "slow reads": partial(_slow, callers.slow_reads, b"/hostile/gib", 2 * WRITE_STALL_TIMEOUT_S),
 }
 SLOWEST: dict[str, Attack] = {"slow bodies": partial(_slow, callers.slow_bodies, TARGET, PACE_WINDOW_S)}
 

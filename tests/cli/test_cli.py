@@ -100,7 +100,9 @@ def test_version_names_parser_and_event_loop(capsys: Capture) -> None:
     versions = json.loads(capsys.readouterr().out)
     assert set(versions) == {"prana", "python", "parser", "event_loop"}
     assert main(["version"]) == 0
-    assert capsys.readouterr().out.startswith(f"prana {versions['prana']} on Python {versions['python']}, own HTTP parser")
+    assert capsys.readouterr().out.startswith(
+        f"prana {versions['prana']} on Python {versions['python']}, own HTTP parser"
+    )
 
 
 @pytest.mark.parametrize(

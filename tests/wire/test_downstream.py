@@ -520,3 +520,17 @@ async def test_a_slow_reader_is_borne_as_long_as_it_reads(line: Line, taken_byte
         await line.edge.ended.wait()
     assert line.transport.looks == looks, "two in each stretch, until it has taken all and stops"
     assert line.transport.closing == "abort"
+
+
+async def test_of_a_flood_of_requests_only_a_few_are_parsed_ahead(line: Line) -> None:
+    flood = 10_000
+    before = sum(isinstance(each, Request) for each in gc.get_objects())
+    await line.send(GET * flood)
+    ahead = sum(isinstance(each, Request) for each in gc.get_objects()) - before
+    assert ahead == MAX_PIPELINED + 1
+    assert not line.transport.reading
+    answered = 0
+    while answered < flood:
+        answered += (await line.answer()).count(b"HTTP/1.1 200")
+    assert line.transport.reading
+    assert len(line.edge.requests) == flood
