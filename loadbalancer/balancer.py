@@ -140,8 +140,7 @@ class Balancer:
             return self._judge_probe(node, outcome, now_s)
         if outcome is Outcome.IGNORED:
             return None
-        standing.count(outcome is Outcome.SUCCESS)
-        complaint = standing.complaint
+        complaint = standing.count(outcome is Outcome.SUCCESS)
         if complaint is None or not self._may_eject_one_more():
             return None
         return self._eject(node, complaint, now_s)

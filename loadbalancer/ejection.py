@@ -82,24 +82,18 @@ class Standing:
         """Whether an outcome with this ticket may still change the standing."""
         return ticket == self._ticket
 
-    def count(self, success: bool) -> None:
-        """Take in the outcome of an ordinary attempt."""
+    def count(self, success: bool) -> Reason | None:
+        """Take in the outcome of an ordinary attempt; gives why the node should be ejected, if it should."""
         if success:
             self.consecutive_failures = 0
-            self._window.add(_SUCCESS)
+            successes, failures = self._window.add(_SUCCESS)
         else:
             self.consecutive_failures += 1
-            self._window.add(_FAILURE)
-
-    @property
-    def complaint(self) -> Reason | None:
-        """Why the node should be ejected, if it should."""
-        if self.consecutive_failures >= self._settings.consecutive_failures:
-            return Reason.CONSECUTIVE_FAILURES
-        failures = self._window.total(_FAILURE)
+            successes, failures = self._window.add(_FAILURE)
+            if self.consecutive_failures >= self._settings.consecutive_failures:
+                return Reason.CONSECUTIVE_FAILURES
         if not failures:
             return None
-        successes = self._window.total(_SUCCESS)
         total = successes + failures
         if total >= self._settings.min_requests and successes / total < self._settings.min_success_ratio:
             return Reason.SUCCESS_RATIO

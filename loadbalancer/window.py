@@ -1,6 +1,6 @@
 """What happened in the last few seconds, in counted buckets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 class RollingWindow:
@@ -29,11 +29,13 @@ class RollingWindow:
         self._bucket = self._ring[0]
         self._bucket_ends_s = self._start_s + self._width_s
 
-    def add(self, kind: int, n: int = 1) -> None:
+    def add(self, kind: int, n: int = 1) -> Sequence[int]:
+        """Gives the totals of all kinds, by kind, for a look at this moment."""
         if self._clock() >= self._bucket_ends_s:
             self._roll()
         self._bucket[kind] += n
         self._totals[kind] += n
+        return self._totals
 
     def total(self, kind: int) -> int:
         if self._clock() >= self._bucket_ends_s:

@@ -1,6 +1,6 @@
 """The order of the stages: the one place that shows what happens to a request."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from prana.request import Handler, Request, Response
 class Stage(Protocol):
     """Sees the request on its way in and the response on its way out."""
 
-    async def __call__(self, request: Request, next: Handler) -> Response: ...
+    def __call__(self, request: Request, next: Handler) -> Awaitable[Response]: ...
 
 
 def common_pipeline(observe: Observe, rescue: Rescue, route: Route) -> Handler:

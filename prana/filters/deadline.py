@@ -1,5 +1,7 @@
 """One time budget for all attempts."""
 
+from collections.abc import Awaitable
+
 from prana.request import Handler, Request, Response
 
 
@@ -12,6 +14,6 @@ class Deadline:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
 
-    async def __call__(self, request: Request, next: Handler) -> Response:
+    def __call__(self, request: Request, next: Handler) -> Awaitable[Response]:
         request.deadline_s = request.received_s + self._timeout_s
-        return await next(request)
+        return next(request)  # not awaited here: there is nothing left to do, and a coroutine less to pass

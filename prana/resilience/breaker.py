@@ -10,7 +10,7 @@ cancellations as failures and trip on consecutive failures only.
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal, NewType
@@ -101,8 +101,8 @@ class Breaker:
             if self.state != _CLOSED:
                 self._count(verdict)
         elif self.state == _CLOSED:
-            self._count(verdict)
-            if verdict is not Verdict.CANCELLED and self._must_trip():
+            totals = self._count(verdict)
+            if totals is not None and self._must_trip(*totals):
                 self._enter(_OPEN)
         elif verdict is Verdict.SUCCESS:
             self._window.reset()
@@ -134,20 +134,18 @@ class Breaker:
         # In integers: Java's `(int) (29d / 100 * 100)` is 28.
         return failures * 100 // (successes + failures) if failures else 0
 
-    def _count(self, verdict: Verdict) -> None:
+    def _count(self, verdict: Verdict) -> Sequence[int] | None:
+        """Successes and failures in the window, if this was one of them."""
         if verdict is Verdict.SUCCESS:
-            self._window.add(_SUCCESS)
-        elif verdict is Verdict.FAILURE:
-            self._window.add(_FAILURE)
+            return self._window.add(_SUCCESS)
+        return self._window.add(_FAILURE) if verdict is Verdict.FAILURE else None
 
-    def _must_trip(self) -> bool:
-        failures = self._window.total(_FAILURE)
-        if not failures:
-            return False
+    def _must_trip(self, successes: int, failures: int) -> bool:
         settings = self.settings
-        total = failures + self._window.total(_SUCCESS)
+        total = successes + failures
         return (
-            settings.enabled
+            failures > 0
+            and settings.enabled
             and total >= settings.request_volume
             and failures * 100 // total >= settings.error_percentage
         )

@@ -35,8 +35,10 @@ class Client:
         expires_s = min(now_s + times.attempt_timeout_s, request.deadline_s)
         if request.upgrade is not None:
             return await self._handshake(request, address, head, times.connect_timeout_s, expires_s)
+        if expires_s <= now_s:
+            raise ResponseTimeout("no time left for another attempt")
         warm = self._warm(request, address)
-        if warm is not None and expires_s > now_s:
+        if warm is not None:
             try:
                 return await warm.exchange(request, head, expires_s - now_s)
             except ConnectionBroken:

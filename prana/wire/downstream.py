@@ -96,6 +96,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._pace: Pace | None = None  # of the body that was arriving at the last look
         self._link: Link = (("", 0), ("", 0))  # empty over a Unix socket
         self._caller_ip = b""
+        self._looped: bool | None = None
         self._from_loopback = True
 
     # asyncio.Protocol
@@ -183,7 +184,9 @@ class DownstreamConnection(asyncio.Protocol):
         request.caller_ip = self._caller_ip
         request.proxy_port = self._link[1][1]
         request.from_loopback = self._from_loopback
-        request.looped = self._edge.is_own(self._link)
+        if self._looped is None:  # now that it is used: when it was accepted, its other end was not known yet
+            self._looped = self._edge.is_own(self._link)
+        request.looped = self._looped
         request.send_interim = self._send_interim
         return request
 

@@ -521,7 +521,7 @@ class BalancerMachine(RuleBasedStateMachine):
             return
         is_probe = pick.node.standing.probing and pick.node not in probing
         if pick.node.ejected and not is_probe:
-            assert all(node.ejected for node in nodes), "only in panic"
+            assert all(node.ejected or node in tried for node in nodes), "only in panic, or untried among tried ones"
         if pick.node in tried:
             assert all(node in tried for node in nodes if not node.ejected)
         self.under_way.append(pick)
