@@ -1,6 +1,7 @@
 """The composition root: builds the parts of one sidecar, runs them, and takes them down in order."""
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -392,9 +393,18 @@ async def _run(settings: Settings, predecessor: Predecessor | None) -> int:
     with stop.installed():
         sidecar = Sidecar(settings, passed=passed_by_systemd(os.environ), predecessor=predecessor)
         await sidecar.start()
+        _spare_the_collector()
         try:
             await sidecar.run(stop)
         except ExceptionGroup:
             _log.exception("internal error: a part of the sidecar has failed, so all of it ends")
             return 1
     return 0
+
+
+def _spare_the_collector() -> None:
+    """Requests leave no cycles behind. Looking for some after each 700 new objects is a twentieth of their cost, and a
+    full look at everything made at the start stalls the loop for 20 ms."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)

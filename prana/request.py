@@ -23,12 +23,13 @@ class End(Enum):
 class Attempt:
     """One try at one node, kept for `X-Prana-Explain`, for error bodies, and so that a retry avoids the node."""
 
-    status = 0  # of the answer, when there was one
-    cause = ""  # of the failure, when there was none
-    duration_s = 0.0
+    __slots__ = ("cause", "duration_s", "node", "status")
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        self.status = 0  # of the answer, when there was one
+        self.cause = ""  # of the failure, when there was none
+        self.duration_s = 0.0
 
     @property
     def result(self) -> str:
@@ -38,32 +39,38 @@ class Attempt:
 class Request:
     """What the caller sent, and what the stages have found out about it so far."""
 
-    # Defaults of the class: most requests change few of them, and setting thirty attributes would cost each 1 us.
-    body: BodyStream | None = None
-    content_length: int | None = None  # None with a body: chunked
-    host = b""
-    http10 = False
-    keep_alive = False
-    connection_tokens: frozenset[bytes] = frozenset()  # lower case, from the Connection header
-    rewritten: Sequence[Field] = ()  # of the headers, those of which the instance gets our version
-    upgrade: Upgrade | None = None  # None once the service turns out not to allow it
-    via_count = 0
-    max_forwards: int | None = None  # of OPTIONS only, as received
-    caller_ip = b""  # none over a Unix socket
-    proxy_port = 0  # where the call came in; 0 over a Unix socket
-    from_loopback = False  # loopback address or Unix socket
-    looped = False  # arrived over one of our own upstream connections
-    malformed: BadRequest | None = None
-    named_service: bytes | None = None  # X-Prana-Service as sent; several with commas between
-    request_id = b""  # as sent, until it is observed
-    explain = False
-    service = ""
-    path = b""  # what the instance is asked for
-    idle_timeout_s = DEFAULT_IDLE_TIMEOUT_S  # between body bytes, both ways; the service's once routed
-    deadline_s = 0.0  # monotonic; set by the deadline stage
-    metrics: ServiceMetrics | None = None  # of the service, once routed
-    executed = False  # breaker and bulkhead let it through
-    send_interim: Callable[[int, bytes, Headers], None] | None = None
+    __slots__ = (
+        "attempts",
+        "body",
+        "caller_ip",
+        "connection_tokens",
+        "content_length",
+        "deadline_s",
+        "executed",
+        "explain",
+        "from_loopback",
+        "headers",
+        "host",
+        "http10",
+        "idle_timeout_s",
+        "keep_alive",
+        "looped",
+        "malformed",
+        "max_forwards",
+        "method",
+        "metrics",
+        "named_service",
+        "path",
+        "proxy_port",
+        "received_s",
+        "request_id",
+        "rewritten",
+        "send_interim",
+        "service",
+        "target",
+        "upgrade",
+        "via_count",
+    )
 
     def __init__(self, method: bytes, target: bytes, headers: Headers, received_s: float) -> None:
         self.method = method
@@ -71,20 +78,46 @@ class Request:
         self.headers = headers
         self.received_s = received_s  # monotonic; when its turn on the connection came
         self.attempts: list[Attempt] = []
+        self.body: BodyStream | None = None
+        self.content_length: int | None = None  # None with a body: chunked
+        self.host = b""
+        self.http10 = False
+        self.keep_alive = False
+        self.connection_tokens: frozenset[bytes] = frozenset()  # lower case, from the Connection header
+        self.rewritten: Sequence[Field] = ()  # of the headers, those of which the instance gets our version
+        self.upgrade: Upgrade | None = None  # None once the service turns out not to allow it
+        self.via_count = 0
+        self.max_forwards: int | None = None  # of OPTIONS only, as received
+        self.caller_ip = b""  # none over a Unix socket
+        self.proxy_port = 0  # where the call came in; 0 over a Unix socket
+        self.from_loopback = False  # loopback address or Unix socket
+        self.looped = False  # arrived over one of our own upstream connections
+        self.malformed: BadRequest | None = None
+        self.named_service: bytes | None = None  # X-Prana-Service as sent; several with commas between
+        self.request_id = b""  # as sent, until it is observed
+        self.explain = False
+        self.service = ""
+        self.path = b""  # what the instance is asked for
+        self.idle_timeout_s = DEFAULT_IDLE_TIMEOUT_S  # between body bytes, both ways; the service's once routed
+        self.deadline_s = 0.0  # monotonic; set by the deadline stage
+        self.metrics: ServiceMetrics | None = None  # of the service, once routed
+        self.executed = False  # breaker and bulkhead let it through
+        self.send_interim: Callable[[int, bytes, Headers], None] | None = None
 
 
 class Response:
     """An answer. Whoever takes resources for it hangs their release on `on_finish`: the body owns the release."""
 
-    content_length: int | None = None  # of a streamed body, when the instance declared it
-    error: ProxyError | None = None  # set when Prana and not an instance answers
-    fallback = ""  # kind, when a fallback answered
+    __slots__ = ("_callbacks", "body", "content_length", "error", "fallback", "headers", "reason", "status")
 
     def __init__(self, status: int, reason: bytes, headers: Headers, body: BodyStream | bytes) -> None:
         self.status = status
         self.reason = reason
         self.headers = headers
         self.body = body
+        self.content_length: int | None = None  # of a streamed body, when the instance declared it
+        self.error: ProxyError | None = None  # set when Prana and not an instance answers
+        self.fallback = ""  # kind, when a fallback answered
         self._callbacks: list[Callable[[End], None]] | None = []
 
     def on_finish(self, callback: Callable[[End], None]) -> None:

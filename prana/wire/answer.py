@@ -178,9 +178,9 @@ class AnswerReader:
             elif meaning is _CONNECTION:
                 tokens |= field.members
             elif meaning is Meaning.TRANSFER_ENCODING:
-                coding = field[1] if coding is None else coding + b"," + field[1]
+                coding = field.value if coding is None else coding + b"," + field.value
             elif meaning is Meaning.KEEP_ALIVE:
-                self.announced = field[1]
+                self.announced = field.value
         if coding is not None:
             _check_coding(coding, line, length)
         self.keep_alive = b"close" not in tokens and (not line.http10 or b"keep-alive" in tokens)

@@ -111,5 +111,5 @@ class Chunked:
         except (MalformedField, MalformedHead) as error:
             raise MalformedChunk(f"{error} in the trailer") from None
         if field.meaning in _FRAMING:
-            raise MalformedChunk(f"{field[0].decode()} in the trailer")
+            raise MalformedChunk(f"{field.name.decode()} in the trailer")
         self.trailers.append(field)

@@ -86,25 +86,26 @@ class MalformedField(Exception):
     """A line that is no header field, or has a value that its name does not allow; the text says why."""
 
 
-class Field(tuple[bytes, bytes]):
-    """One header: the pair of its name and value, and what is known of it.
+class Field:
+    """One header.
 
-    `meaning` None: it passes unchanged. `number` is that of a Content-Length, `members` are those of a
-    Connection or TE list, in lower case.
+    `meaning` None: it passes unchanged. `number` is that of a Content-Length, `members` are those of a Connection or TE
+    list, in lower case.
     """
 
-    lower: bytes  # its name
-    line: bytes  # as it is sent on
-    meaning: Meaning | None
-    number: int
-    members: frozenset[bytes]
+    __slots__ = ("line", "lower", "meaning", "members", "name", "number", "value")
 
-    def __new__(cls, name: bytes, value: bytes, meaning: Meaning | None = None) -> "Field":
-        field = super().__new__(cls, (name, value))
-        field.lower = name.lower()
-        field.line = name + b": " + value
-        field.meaning = meaning
-        return field
+    def __init__(self, name: bytes, value: bytes, meaning: Meaning | None = None) -> None:
+        self.name = name
+        self.lower = name.lower()
+        self.value = value
+        self.line = name + b": " + value  # as it is sent on
+        self.meaning = meaning
+        self.number = 0
+        self.members: frozenset[bytes] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"Field({self.name!r}, {self.value!r})"
 
 
 Headers = list[Field]
@@ -138,7 +139,7 @@ class FieldLines(dict[bytes, Field]):
 
 
 def _interpret(field: Field) -> None:
-    name, value = field
+    name, value = field.name, field.value
     match field.meaning:
         case None:
             if field.lower in _LOOKALIKES:

@@ -69,7 +69,7 @@ def _rewritten(request: Request, authority: bytes) -> list[bytes]:
     """The lines of our own that depend on what the caller or proxies before us wrote in such lines."""
     read: dict[bytes, list[bytes]] = {}
     for field in request.rewritten:
-        read.setdefault(field.lower, []).append(field[1])
+        read.setdefault(field.lower, []).append(field.value)
     # Our own app or a proxy it trusts wrote these; anybody else could write what he likes.
     forwarded = read if request.from_loopback else {}
     hop = b"1.0 prana" if request.http10 else b"1.1 prana"  # RFC 9110 section 7.6.3: the version received

@@ -180,7 +180,7 @@ class RequestReader:
                 continue
             if meaning is _HOST:
                 hosts += 1
-                request.host = field[1]
+                request.host = field.value
             elif meaning is _CONNECTION:
                 request.connection_tokens |= field.members
             elif meaning is _CONTENT_LENGTH:
@@ -188,9 +188,9 @@ class RequestReader:
                     raise BadRequest("more than one Content-Length")
                 length = field.number
             elif meaning is Meaning.TRANSFER_ENCODING:
-                coding = field[1] if coding is None else coding + b"," + field[1]
+                coding = field.value if coding is None else coding + b"," + field.value
             elif meaning is Meaning.EXPECT:
-                expect = field[1] if expect is None else expect + b"," + field[1]
+                expect = field.value if expect is None else expect + b"," + field.value
             else:
                 _note(request, field)
         if request.target[0] != _SLASH or request.method in REFUSED_METHODS:
@@ -266,18 +266,18 @@ def _note(request: Request, field: Field) -> None:
     """What few requests have."""
     match field.meaning:
         case Meaning.REQUEST_ID:
-            request.request_id = request.request_id or field[1]
+            request.request_id = request.request_id or field.value
         case Meaning.VIA:
-            request.via_count += field[1].count(b" prana")
+            request.via_count += field.value.count(b" prana")
         case Meaning.CONTROL if field.lower == b"x-prana-explain":
-            request.explain = request.from_loopback and field[1] == b"1"
+            request.explain = request.from_loopback and field.value == b"1"
         case Meaning.CONTROL if field.lower == b"x-prana-service":
             named = request.named_service
-            request.named_service = field[1] if named is None else named + b"," + field[1]
+            request.named_service = field.value if named is None else named + b"," + field.value
         case Meaning.MAX_FORWARDS if request.method == b"OPTIONS":
-            if request.max_forwards is not None or _HOPS.fullmatch(field[1]) is None:
+            if request.max_forwards is not None or _HOPS.fullmatch(field.value) is None:
                 raise BadRequest("Max-Forwards is not a number")
-            request.max_forwards = int(field[1])
+            request.max_forwards = int(field.value)
         case _:
             pass
     if field.meaning in _REWRITTEN:

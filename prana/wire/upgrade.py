@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from prana.wire.fields import Field, listed
+
 if TYPE_CHECKING:  # both carry an Upgrade, or are carried by it
     from prana.request import Request
     from prana.wire.tunnel import Tunnel
@@ -51,12 +53,12 @@ def offered(request: "Request") -> Upgrade | None:
     return Upgrade(key) if key is not None and _KEY.fullmatch(key) else None
 
 
-def accepts(headers: Sequence[tuple[bytes, bytes]], key: bytes) -> bool:
+def accepts(headers: Sequence[Field], key: bytes) -> bool:
     """Whether a 101 switches to what was asked for with `key` (RFC 6455 section 4.1, items 2 to 4)."""
-    connection = b",".join(value for name, value in headers if name.lower() == b"connection")
+    connection = b",".join(field.value for field in headers if field.lower == b"connection")
     return (
         (_only(headers, b"upgrade") or b"").lower() == b"websocket"
-        and b"upgrade" in (token.strip(b" \t") for token in connection.lower().split(b","))
+        and b"upgrade" in listed(connection)
         and _only(headers, b"sec-websocket-accept") == accept_value(key)
     )
 
@@ -66,7 +68,7 @@ def accept_value(key: bytes) -> bytes:
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
-def _only(headers: Sequence[tuple[bytes, bytes]], lower_name: bytes) -> bytes | None:
+def _only(headers: Sequence[Field], lower_name: bytes) -> bytes | None:
     """The value of a header that is there once; None when it is missing or repeated."""
-    values = [value.strip(b" \t") for name, value in headers if name.lower() == lower_name]
+    values = [field.value for field in headers if field.lower == lower_name]
     return values[0] if len(values) == 1 else None

@@ -20,6 +20,7 @@ from prana.errors import (
 )
 from prana.filters.rescue import Rescue
 from prana.request import Response
+from tests.wire.conftest import pairs
 
 from .conftest import Next, answer, request
 
@@ -51,7 +52,7 @@ async def rescued(error: BaseException) -> Response:
 )
 async def test_every_error_has_its_row_of_the_contract(error: ProxyError, status: int, proxy_status: str) -> None:
     response = await rescued(error)
-    headers = dict(response.headers)
+    headers = dict(pairs(response.headers))
     assert (response.status, headers[b"Proxy-Status"].decode()) == (status, f"prana; error={proxy_status}")
     assert headers[b"Content-Type"] == b"application/problem+json"
     assert response.reason
@@ -71,14 +72,14 @@ async def test_every_error_has_its_row_of_the_contract(error: ProxyError, status
 @pytest.mark.parametrize(("seconds", "header"), [(None, None), (0.0, b"1"), (0.2, b"1"), (3.01, b"4"), (5.0, b"5")])
 async def test_retry_after_is_in_whole_seconds_and_never_too_early(seconds: float | None, header: bytes | None) -> None:
     response = await rescued(NoInstance("x", retry_after_s=seconds))
-    assert dict(response.headers).get(b"Retry-After") == header
+    assert dict(pairs(response.headers)).get(b"Retry-After") == header
 
 
 async def test_405_says_what_is_allowed() -> None:
-    headers = dict((await rescued(BadRequest("x", status=405))).headers)
+    headers = dict(pairs((await rescued(BadRequest("x", status=405))).headers))
     assert b"GET" in headers[b"Allow"]
     assert b"CONNECT" not in headers[b"Allow"]
-    assert b"Allow" not in dict((await rescued(BadRequest("x"))).headers)
+    assert b"Allow" not in dict(pairs((await rescued(BadRequest("x"))).headers))
 
 
 async def test_a_defect_of_ours_is_answered_and_logged_with_nothing_of_it_in_the_answer() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from prana.wire.alarm import Alarm
 from prana.wire.answer import StatusLines
-from prana.wire.fields import IN_RESPONSES, FieldLines, Headers, Meaning
+from prana.wire.fields import IN_RESPONSES, Field, FieldLines, Headers, Meaning
 from prana.wire.upstream import UpstreamConnection
 
 
@@ -100,3 +100,7 @@ def fields(pairs: Iterable[Pair], meanings: Mapping[bytes, Meaning] = IN_RESPONS
     """As they are read from a message; those of a request have other meanings."""
     known = FieldLines(meanings)
     return [known[b"%b: %b" % pair] for pair in pairs]
+
+
+def pairs(headers: Iterable[Field]) -> list[Pair]:
+    return [(field.name, field.value) for field in headers]
