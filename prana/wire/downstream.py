@@ -222,7 +222,8 @@ class DownstreamConnection(asyncio.Protocol):
             else:
                 await self._stream(head, response, response.body, chunked, request.idle_timeout_s)
             # Also after the last byte: a caller that sends requests and reads no answers would fill our memory.
-            await self._drained(request.idle_timeout_s)
+            if self._gate.closed:
+                await self._drained(request.idle_timeout_s)
             end = End.COMPLETE
         except _CallerGone:
             pass  # it gets no more, and if it is there at all it learns that by the reset below
@@ -304,7 +305,8 @@ class DownstreamConnection(asyncio.Protocol):
             else:
                 self._holding = False
                 self._expires_s = self._edge.clock() + (HEAD_TIMEOUT_S if self._in_head else KEEP_ALIVE_TIMEOUT_S)
-            self._read_on()
+            if self._unread or self._held:
+                self._read_on()
         elif not self._half_closed and (request.malformed is not None or self._unread or _unread(request)):
             self._linger()
         else:
