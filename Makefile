@@ -60,4 +60,4 @@ attack: $(READY)
 	$(BIN)/pytest tests/attack -m slow $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/eureka/*/target tests/interop/java/target tests/interop/java/*/target
+	rm -rf $(VENV) $(BENCH_VENV) build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis tests/eureka/*/target tests/interop/java/target tests/interop/java/*/target tests/interop/websocket/target

@@ -4,15 +4,14 @@ import http.client
 import json
 import socket
 import sys
-import time
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.apps.app import BLOCK
 from tests.e2e.conftest import StartApp, StartSidecar
+from tests.e2e.memory import is_still, memory_bytes
 from tests.e2e.processes import Sidecar, call, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads memory figures from /proc")
@@ -40,12 +39,6 @@ def sidecar(start_app: StartApp, start_sidecar: StartSidecar) -> Sidecar:
     return sidecar
 
 
-def memory_bytes(sidecar: Sidecar, name: str) -> int:
-    """A figure of /proc/PID/status: VmRSS is now, VmHWM the highest ever."""
-    lines = Path(f"/proc/{sidecar.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
-
-
 @pytest.mark.parametrize("framing", ["Content-Length", "chunked"])
 def test_a_gibibyte_up_is_not_held(sidecar: Sidecar, framing: str, crc: int) -> None:
     before = memory_bytes(sidecar, "VmRSS")
@@ -71,18 +64,6 @@ def test_a_reader_that_stops_holds_up_the_instance_and_not_the_memory(sidecar: S
         assert memory_bytes(sidecar, "VmHWM") - before < ALLOWED_RISE_BYTES
         assert call(sidecar.port, "/blob/").status == 200, "others are served meanwhile"
     until(lambda: sidecar.metrics["proxy"]["in_flight"] == 0, "the answer to be given up")
-
-
-def is_still(sidecar: Sidecar) -> bool:
-    """The process does no work worth mentioning for a while."""
-
-    def used_ticks() -> int:
-        after_name = Path(f"/proc/{sidecar.pid}/stat").read_text().rpartition(")")[2].split()
-        return int(after_name[11]) + int(after_name[12])  # utime, stime
-
-    before = used_ticks()
-    time.sleep(0.2)
-    return used_ticks() - before <= 1
 
 
 def upload(port: int, *, chunked: bool) -> dict[str, int]:
