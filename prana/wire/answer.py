@@ -48,8 +48,8 @@ class AnswerReader:
     """Reads one answer after another; `begin` starts the next.
 
     `on_interim` gets status, reason and headers of each 1xx. `on_response` gets the final answer once its head is
-    complete; its body is bytes where all of it is there already, else a stream from `new_body`. A 101 is final, and
-    `rest` is what followed. All errors are UpstreamProtocolError.
+    complete; its body is bytes where all of it is there already, else a stream from `new_body`. A 101 is final. All
+    errors are UpstreamProtocolError.
     """
 
     def __init__(
@@ -75,7 +75,9 @@ class AnswerReader:
         self.complete = True
         self.keep_alive = False  # the connection may serve another exchange, as far as the answer tells
         self.announced = b""  # the value of its Keep-Alive header
-        self.rest = b""
+        self.rest = (
+            b""  # of what was fed: what follows the answer once that is `complete`, else what is to be fed again
+        )
 
     def begin(self, method: bytes) -> None:
         self._method = method
@@ -87,9 +89,14 @@ class AnswerReader:
         self.announced = self.rest = b""
 
     def feed(self, data: bytes) -> bool:
-        """False when there are bytes that belong to no answer (RFC 9112 section 6.3: they never become one)."""
+        """False when there is a `rest`: bytes that belong to no answer (RFC 9112 section 6.3: they never become one),
+        or beyond CHUNKS_PER_TURN, which are to be fed again in a later turn of the loop."""
         while data and not self.complete:
-            data = self._read_head(data) if self._body is None else self._read_body(self._body, data)
+            if self._body is None:
+                data = self._read_head(data)
+            else:
+                data = self._read_body(self._body, data)
+                break
         if data:
             self.rest = data
         return not data

@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 from prana.wire.fields import Headers
 from prana.wire.limits import BODY_HIGH_WATER_BYTES
+from prana.wire.patience import told
 
 
 class BodyStream:
     """A bounded single-producer, single-consumer stream.
 
-    The producer calls `feed`, then `end` or `fail`; past the high-water mark it is paused through `pause`
-    until the consumer has caught up. The consumer calls `take` (what is here now) and `read` (waits).
+    The producer calls `feed`, then `end` or `fail`; past the high-water mark it is paused through `pause` until the
+    consumer comes for more than is there, so has done with what it took. The consumer calls `take` (what is here now)
+    and `read` (waits).
     """
 
     __slots__ = (
@@ -94,10 +96,13 @@ class BodyStream:
         if self.error is not None:
             raise self.error
         chunks = self._chunks
+        if self._paused and (self.ended or not chunks):
+            self._go_on()
         if not chunks:
             return b""
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self.discard()
+        chunks.clear()
+        self._size = 0
         self._keep_for_replay(data)
         return data
 
@@ -130,13 +135,10 @@ class BodyStream:
             await self._wait(timeout_s)
 
     async def _wait(self, timeout_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        waiter = self._waiter = loop.create_future()
-        timer = loop.call_later(timeout_s, _expire, waiter)
+        self._waiter = asyncio.get_running_loop().create_future()
         try:
-            await waiter
+            await told(self._waiter, timeout_s)
         finally:
-            timer.cancel()
             self._waiter = None
 
     def discard(self) -> None:
@@ -144,8 +146,11 @@ class BodyStream:
         self._chunks.clear()
         self._size = 0
         if self._paused:
-            self._paused = False
-            self._resume()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._paused = False
+        self._resume()
 
     # replay
 
@@ -172,8 +177,3 @@ class BodyStream:
         self._retained_bytes += len(data)
         if self._retained_bytes > self._retain_limit_bytes:
             self._retained = None
-
-
-def _expire(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())

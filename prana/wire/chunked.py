@@ -5,7 +5,7 @@ from typing import Final
 
 from prana.wire.fields import FieldLines, Headers, MalformedField, Meaning
 from prana.wire.head import MalformedHead
-from prana.wire.limits import CHUNK_OVERHEAD_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES
+from prana.wire.limits import CHUNK_OVERHEAD_BYTES, CHUNKS_PER_TURN, MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES
 
 # At most 16 digits, and nothing but well-formed extensions behind them. These are ignored, as section 7.1.1 asks for,
 # but a control character or an open quote in one is where parsers have disagreed (CVE-2025-22871, -58056, 2026-2332).
@@ -14,8 +14,8 @@ _QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;%b(?:=(?:%b|%b))?)*" % (_TOKEN, _TOKEN, _QUOTED))
 _SIZE_START: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(?:;[\t -~\x80-\xff]*)?")
 
-
 _FRAMING: Final = (Meaning.CONTENT_LENGTH, Meaning.TRANSFER_ENCODING)
+_KEPT_SIZES: Final = 64
 _NO_SIZE: Final = "not a chunk size of 1 to 16 hexadecimal digits"
 
 
@@ -30,10 +30,21 @@ class MalformedChunk(Exception):
 class Chunked:
     """One body. `feed` until `ended`; then `trailers` are complete."""
 
-    __slots__ = ("_buffer", "_excess_bytes", "_in_trailer", "_left", "_lines", "_trailer_bytes", "ended", "trailers")
+    __slots__ = (
+        "_buffer",
+        "_excess_bytes",
+        "_in_trailer",
+        "_left",
+        "_lines",
+        "_sizes",
+        "_trailer_bytes",
+        "ended",
+        "trailers",
+    )
 
     def __init__(self, lines: FieldLines) -> None:
         self._lines = lines
+        self._sizes: dict[bytes, int] = {}  # of size lines as received, those without extensions
         self._buffer = b""  # the beginning of a line
         self._left = 0  # bytes of the chunk in progress and the line end after its data; 0: a size line is next
         self._in_trailer = False
@@ -43,11 +54,12 @@ class Chunked:
         self.trailers: Headers = []
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """The payload in `data`, and what follows the body once it has ended. Raises MalformedChunk."""
+        """The payload in `data`, and what is left of that: what follows the body once it has `ended`, before that what
+        is beyond CHUNKS_PER_TURN, to be fed again in a later turn of the loop. Raises MalformedChunk."""
         payload: list[bytes] = []
         if self._buffer:
             data, self._buffer = self._buffer + data, b""
-        at, end = 0, len(data)
+        at, end, lines_left = 0, len(data), CHUNKS_PER_TURN
         while at < end and not self.ended:
             if self._left > 2:
                 piece = data[at : at + self._left - 2]
@@ -55,22 +67,32 @@ class Chunked:
                 at += len(piece)
                 self._left -= len(piece)
             elif self._left:
-                expected = b"\r\n"[2 - self._left :]
-                found = data[at : at + self._left]
-                if not expected.startswith(found):
-                    raise MalformedChunk("chunk data longer than its size")
-                at += len(found)
-                self._left -= len(found)
+                at = self._line_end(data, at)
+            elif not lines_left:
+                break
             else:
                 line_end = data.find(b"\r\n", at)
                 if line_end < 0:
                     self._keep(data[at:])
+                    at = end
                     break
                 self._line(data[at:line_end])
                 at = line_end + 2
+                lines_left -= 1
         if len(payload) == 1:
-            return payload[0], data[at:] if self.ended else b""
-        return b"".join(payload), data[at:] if self.ended else b""
+            return payload[0], data[at:]
+        return b"".join(payload), data[at:]
+
+    def _line_end(self, data: bytes, at: int) -> int:
+        """Behind the data of a chunk; gives what follows it."""
+        if self._left == 2 and data.startswith(b"\r\n", at):
+            self._left = 0
+            return at + 2
+        found = data[at : at + self._left]
+        if not b"\r\n"[2 - self._left :].startswith(found):
+            raise MalformedChunk("chunk data longer than its size")
+        self._left -= len(found)
+        return at + len(found)
 
     def _keep(self, start: bytes) -> None:
         """The beginning of a line whose end is still to come, refused at once if it can be none."""
@@ -86,18 +108,27 @@ class Chunked:
         if self._in_trailer:
             self._trailer(line)
             return
-        match = _SIZE.fullmatch(line)
-        if match is None:
-            raise MalformedChunk(_NO_SIZE)
-        size = int(match[1], 16)
+        size = self._sizes.get(line)
+        if size is None:
+            size = self._size(line)
         # Go's rule (net/http/internal/chunked.go): what is more than a bit and twice the data must not add up.
-        self._excess_bytes = max(0, self._excess_bytes + len(line) + 4 - CHUNK_OVERHEAD_BYTES - 2 * size)
-        if self._excess_bytes > MAX_HEAD_BYTES:
+        excess_bytes = self._excess_bytes + len(line) + 4 - CHUNK_OVERHEAD_BYTES - 2 * size
+        self._excess_bytes = excess_bytes if excess_bytes > 0 else 0
+        if excess_bytes > MAX_HEAD_BYTES:
             raise MalformedChunk("much more chunk framing than data", status=431)
         if size:
             self._left = size + 2
         else:
             self._in_trailer = True
+
+    def _size(self, line: bytes) -> int:
+        match = _SIZE.fullmatch(line)
+        if match is None:
+            raise MalformedChunk(_NO_SIZE)
+        size = int(match[1], 16)
+        if len(match[1]) == len(line) and len(self._sizes) < _KEPT_SIZES:
+            self._sizes[line] = size
+        return size
 
     def _trailer(self, line: bytes) -> None:
         if not line:

@@ -25,6 +25,7 @@ from prana.wire.limits import (
     WRITE_STALL_TIMEOUT_S,
 )
 from prana.wire.pace import Pace
+from prana.wire.piece import write_piece
 from prana.wire.reader import RequestReader
 from prana.wire.reset import reset
 from prana.wire.trailers import LAST_CHUNK, last_chunk
@@ -82,6 +83,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._active: Request | None = None
         self._task: asyncio.Task[None] | None = None
         self._unread: deque[bytes] = deque()  # received, not yet parsed
+        self._next_turn: asyncio.Handle | None = None  # in which it is read on
         self._pauses = 0
         self._held = False  # reading is paused because of pipelined requests
         self._holding = False  # nothing is parsed behind a handshake until it is answered
@@ -147,21 +149,32 @@ class DownstreamConnection(asyncio.Protocol):
     # reading
 
     def _read_on(self) -> None:
-        """Parse what has arrived, one feed at a time, and no further while `MAX_PIPELINED` requests wait."""
-        self._reader.enough = False
-        while self._unread and len(self._waiting) < MAX_PIPELINED and not self._holding:
+        """Parse what has arrived, one feed at a time, and no further while `MAX_PIPELINED` requests wait. What is too
+        much for one turn of the loop is read on in the next."""
+        if self._next_turn is not None:
+            return
+        reader = self._reader
+        reader.enough = len(self._waiting) >= MAX_PIPELINED
+        while self._unread and not reader.enough and not self._holding:
             data = self._unread.popleft()
-            if len(data) > FEED_BYTES:
+            if len(data) > FEED_BYTES and not reader.in_body:
                 self._unread.appendleft(data[FEED_BYTES:])
                 data = data[:FEED_BYTES]
-            if rest := self._reader.feed(data):
+            if rest := reader.feed(data):
                 self._unread.appendleft(rest)
+        if reader.enough and len(self._waiting) < MAX_PIPELINED:
+            self._next_turn = asyncio.get_running_loop().call_soon(self._in_next_turn)
         if bool(self._unread) is not self._held:
             self._held = not self._held
             (self._pause_reading if self._held else self._resume_reading)()
         if self._reader.in_head and self._active is None and not self._in_head:
             self._expires_s = self._edge.clock() + HEAD_TIMEOUT_S  # from its first byte, not from its latest
         self._in_head = self._reader.in_head
+
+    def _in_next_turn(self) -> None:
+        self._next_turn = None
+        if not self._lingering and not self._transport.is_closing():
+            self._read_on()
 
     def _hold(self, rest: bytes) -> None:
         """`rest` and what comes after it is behind a handshake: no request, unless the handshake fails."""
@@ -268,17 +281,22 @@ class DownstreamConnection(asyncio.Protocol):
         if body.whole:  # the usual case: one write for the whole answer
             self._write(head + (_chunk(data) + _last_chunk(response, body) if chunked else data))
             return
-        self._write(head + (_chunk(data) if chunked else data))
-        while data := await body.read(idle_timeout_s):
-            self._write(_chunk(data) if chunked else data)
+        while head or data:
+            self._check_open()
+            write_piece(self._transport, head, data, chunked=chunked)
+            del data  # only the transport holds it now
             await self._drained(idle_timeout_s)
+            head, data = b"", await body.read(idle_timeout_s)
         if chunked:
             self._write(_last_chunk(response, body))
 
     def _write(self, data: bytes) -> None:
-        if self._transport.is_closing():  # uvloop raises then; `connection_lost` may be still to come
-            raise _CallerGone
+        self._check_open()
         self._transport.write(data)
+
+    def _check_open(self) -> None:
+        if self._transport.is_closing():  # uvloop refuses to write then; `connection_lost` may be still to come
+            raise _CallerGone
 
     async def _drained(self, timeout_s: float) -> None:
         """Wait while too much is written and unread; every stretch of `timeout_s` must see some of it read."""

@@ -14,6 +14,7 @@ MAX_INTERIM_RESPONSES: Final = 16  # 1xx before the final head
 # Framing that each chunk may bring for nothing; beyond it and twice the data, MAX_HEAD_BYTES in all. One byte per chunk
 # is legal and costs five.
 CHUNK_OVERHEAD_BYTES: Final = 16
+CHUNKS_PER_TURN: Final = 1024  # of one connection, about a millisecond; then the others get their turn
 
 BODY_HIGH_WATER_BYTES: Final = 64 * 1024  # buffered per direction before the producer is paused
 FEED_BYTES: Final = 64 * 1024  # parsed at once

@@ -64,7 +64,7 @@ class RequestReader:
         self._request: Request | None = None  # its head is complete, its body is not
         self._chunked: Chunked | None = None  # of that body, else `_left_bytes`
         self._left_bytes = 0
-        self.enough = False  # for now: set by `on_request` when it wants no more
+        self.enough = False  # for now: set by `on_request` when it wants no more, or after CHUNKS_PER_TURN
         self.finished = False  # no further message will be read
         self.in_head = False
         self._skipped_line = False  # before the head
@@ -243,6 +243,8 @@ class RequestReader:
             self._request = None
             self.finished = not request.keep_alive
             body.end()
+        elif rest:
+            self.enough = True
         return rest
 
 

@@ -14,6 +14,7 @@ from prana.wire.body import BodyStream
 from prana.wire.fields import FieldLines, Headers
 from prana.wire.gate import WriteGate
 from prana.wire.limits import CONTINUE_TIMEOUT_S
+from prana.wire.piece import write_piece
 from prana.wire.tls_failure import tls_failure
 from prana.wire.trailers import LAST_CHUNK, last_chunk
 from prana.wire.tunnel import Tunnel
@@ -54,6 +55,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._pump: asyncio.Task[None] | None = None
         self._poll: select.poll | None = None
         self._switching: Response | None = None
+        self._pauses = 0
+        self._next_turn: asyncio.Handle | None = None  # in which the reader's rest is read
         self._tainted = False
         self.answered = False  # a byte of the current answer has arrived
         self.idle_since_s = 0.0
@@ -130,7 +133,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._fail(ResponseTimeout(f"no response within {self._timeout_s:.3g} s", sent=True))
 
     async def _upload(self, request: Request, body: BodyStream) -> None:
-        write, content_length, idle_timeout_s = self._transport.write, request.content_length, request.idle_timeout_s
+        content_length, idle_timeout_s = request.content_length, request.idle_timeout_s
         if body.awaits_continue:
             await body.offered(CONTINUE_TIMEOUT_S)
             if self._head is None or self._head.done():
@@ -144,13 +147,14 @@ class UpstreamConnection(asyncio.Protocol):
                 return  # and whoever closed it has said why
             if not data:
                 break
-            write(data if content_length is not None else b"%x\r\n%b\r\n" % (len(data), data))
+            write_piece(self._transport, b"", data, chunked=content_length is None)
+            del data  # only the transport holds it now
             try:
                 await self._gate.passed(idle_timeout_s)
             except TimeoutError:
                 raise ResponseTimeout("the instance stopped reading the request", sent=True) from None
         if content_length is None:
-            write(self._last_chunk(request, body))
+            self._transport.write(self._last_chunk(request, body))
         self._sent()
 
     def _whole_body(self, request: Request, body: BodyStream) -> bytes:
@@ -199,6 +203,9 @@ class UpstreamConnection(asyncio.Protocol):
     def close(self) -> None:
         """Abort: whatever is unread or unsent on this connection is worthless. Idempotent."""
         self._timeouts.clear(self)
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
         self._transport.abort()
 
     def retire(self) -> None:
@@ -223,18 +230,48 @@ class UpstreamConnection(asyncio.Protocol):
             self.link = (here[:2], there[:2])
 
     def data_received(self, data: bytes) -> None:
-        if self._head is None or self.closed:
+        if self._head is None or self._transport.is_closing():
             self.close()  # bytes nobody asked for: they must never become somebody's answer
             return
+        if self._next_turn is not None:
+            self._reader.rest += data  # TLS hands on what it has read already, whether paused or not
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
         self.answered = True
         try:
-            if not self._reader.feed(data) and self._switching is None:
-                self._tainted = True
+            if not self._reader.feed(data):
+                self._left_over()
         except UpstreamProtocolError as error:
             self._fail(error)
             return
         if self._switching is not None:
             self._switch(self._switching)
+
+    def _left_over(self) -> None:
+        if not self._reader.complete:
+            self._pause_reading()
+            self._next_turn = asyncio.get_running_loop().call_soon(self._read_on)
+        elif self._switching is None:
+            self._tainted = True
+
+    def _read_on(self) -> None:
+        """What was too much for one turn of the loop."""
+        self._next_turn = None
+        self._resume_reading()
+        data, self._reader.rest = self._reader.rest, b""
+        self._read(data)
+
+    def _pause_reading(self) -> None:
+        self._pauses += 1
+        if self._pauses == 1 and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        self._pauses -= 1
+        if self._pauses == 0 and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def eof_received(self) -> None:
         self._ended(regular=True)
@@ -247,6 +284,9 @@ class UpstreamConnection(asyncio.Protocol):
     def _ended(self, exc: Exception | None = None, *, regular: bool = False) -> None:
         """The instance closed. That is a regular end only for a body delimited by it (RFC 9112 section 6.3), and if
         `eof_received` told it: through TLS it does so only for a close_notify (section 9.8)."""
+        while self._next_turn is not None:  # it counts only behind what came before it, which is one read at most
+            self._next_turn.cancel()
+            self._read_on()
         if self._head is None or self._reader.complete or (regular and self._reader.end()):
             return
         if isinstance(exc, ssl.SSLError):
@@ -264,7 +304,7 @@ class UpstreamConnection(asyncio.Protocol):
     # what the reader finds
 
     def _new_body(self) -> BodyStream:
-        self._body = BodyStream(self._transport.pause_reading, self._transport.resume_reading)
+        self._body = BodyStream(self._pause_reading, self._resume_reading)
         return self._body
 
     def _answer(self, response: Response) -> None:

@@ -30,7 +30,7 @@ FULL = Size(
 )
 ROUNDS = 3
 NOTICED = 2.0  # times the quiet p99 of a healthy caller, and
-COSTLY = ("1-byte chunks up", "1-byte chunks down", "pipelining, no reading")
+COSTLY = ("pipelining, no reading",)
 SHARE_MS = 1000.0
 GRAIN_MS = 10.0  # a time slice or two, which no median of a few rounds can tell from nothing
 

@@ -63,19 +63,38 @@ def test_a_failure_comes_before_what_is_buffered(body: BodyStream) -> None:
 
 @given(st.lists(st.one_of(st.none(), st.integers(1, BODY_HIGH_WATER_BYTES))))
 def test_the_producer_is_paused_exactly_while_too_much_is_buffered(steps: list[int | None]) -> None:
-    """None takes, a number feeds so many bytes. Once paused, it stays so until everything is taken."""
+    """None takes, a number feeds so many bytes. Once paused, it stays so until the consumer comes for more than is
+    there: what it took before that may still be waiting to be written."""
     producer = Producer()
     body = BodyStream(producer.pause, producer.resume)
     buffered, paused = 0, False
     for step in steps:
         if step is None:
             assert len(body.take()) == buffered
-            buffered, paused = 0, False
+            buffered, paused = 0, paused and buffered > 0
         else:
             body.feed(bytes(step))
             buffered += step
             paused = paused or buffered > BODY_HIGH_WATER_BYTES
         assert producer.paused == paused
+
+
+def test_the_last_bytes_let_the_producer_go_on_at_once(body: BodyStream, producer: Producer) -> None:
+    body.feed(bytes(BODY_HIGH_WATER_BYTES + 1))
+    body.end()
+    body.take()
+    assert not producer.paused
+
+
+async def test_a_reader_that_comes_for_more_lets_the_producer_go_on(body: BodyStream, producer: Producer) -> None:
+    body.feed(bytes(BODY_HIGH_WATER_BYTES + 1))
+    await body.read(NEVER_S)
+    assert producer.paused
+    reading = asyncio.create_task(body.read(NEVER_S))
+    await asyncio.sleep(0)
+    assert not producer.paused
+    body.end()
+    assert await reading == b""
 
 
 def test_a_discarded_body_lets_the_producer_go_on(body: BodyStream, producer: Producer) -> None:

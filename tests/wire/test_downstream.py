@@ -13,6 +13,8 @@ from prana.wire.body import BodyStream
 from prana.wire.downstream import DownstreamConnection
 from prana.wire.fields import IN_REQUESTS, Field, FieldLines
 from prana.wire.limits import (
+    BODY_HIGH_WATER_BYTES,
+    CHUNKS_PER_TURN,
     DRAIN_IDLE_S,
     HEAD_TIMEOUT_S,
     KEEP_ALIVE_TIMEOUT_S,
@@ -534,3 +536,75 @@ async def test_of_a_flood_of_requests_only_a_few_are_parsed_ahead(line: Line) ->
         answered += (await line.answer()).count(b"HTTP/1.1 200")
     assert line.transport.reading
     assert len(line.edge.requests) == flood
+
+
+TINY_CHUNKS = b"1\r\nx\r\n" * (2 * CHUNKS_PER_TURN + 1)
+CHUNKED_UPLOAD = b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def uploading(line: Line) -> BodyStream:
+    await line.send(CHUNKED_UPLOAD)
+    body = line.edge.requests[0].body
+    assert body is not None
+    return body
+
+
+async def test_a_caller_with_tiny_chunks_lets_others_have_their_turn(line: Line) -> None:
+    body = await uploading(line)
+    line.connection.data_received(TINY_CHUNKS + b"0\r\n\r\n" + GET)
+    assert (body.received_bytes, line.transport.reading) == (CHUNKS_PER_TURN, False)
+    await asyncio.sleep(0)
+    assert body.received_bytes == 2 * CHUNKS_PER_TURN
+    await settle()
+    assert len(body.take()) == 2 * CHUNKS_PER_TURN + 1
+    assert (body.whole, line.transport.reading) == (True, True)
+    assert (await line.answer()).endswith(b"ok")
+    assert len(line.edge.requests) == 2, "and what came behind the body is read too"
+
+
+async def test_what_is_left_for_a_later_turn_comes_before_what_arrives_meanwhile(line: Line) -> None:
+    body = await uploading(line)
+    line.connection.data_received(TINY_CHUNKS)
+    line.connection.data_received(b"1\r\ny\r\n0\r\n\r\n")
+    assert body.received_bytes == CHUNKS_PER_TURN
+    await settle()
+    assert body.whole
+    assert body.take().endswith(b"xy")
+
+
+async def test_nothing_is_read_in_a_later_turn_than_the_end_of_the_connection(line: Line) -> None:
+    body = await uploading(line)
+    line.connection.data_received(TINY_CHUNKS + b"0\r\n\r\n" + GET)
+    line.transport.abort()
+    await settle()
+    assert body.received_bytes == CHUNKS_PER_TURN
+    assert len(line.edge.requests) == 1
+
+
+async def test_no_more_is_read_from_an_instance_than_the_caller_has_room_for(line: Line) -> None:
+    paused: list[bool] = []
+    body = BodyStream(lambda: paused.append(True), lambda: paused.append(False))
+    response = Response(200, b"OK", [], body)
+    await line.send(GET)
+    line.connection.pause_writing()
+    body.feed(bytes(4 * BODY_HIGH_WATER_BYTES))
+    await line.answer(response)
+    assert paused == [True], "all of it waits in the transport, and nothing comes behind it"
+    line.connection.resume_writing()
+    await settle()
+    assert paused == [True, False]
+    body.end()
+    await settle()
+    assert line.edge.ends == [End.COMPLETE]
+
+
+@pytest.mark.parametrize("size", [100, 100_000])
+@pytest.mark.parametrize("length", [None, 200_000])
+async def test_pieces_of_any_size_are_framed_alike(line: Line, size: int, length: int | None) -> None:
+    await line.send(GET)
+    response, body = streamed(length)
+    body.feed(bytes(size))
+    written = await line.answer(response)
+    head, _, sent = written.partition(b"\r\n\r\n")
+    assert head.startswith(ANSWER)
+    assert sent == (bytes(size) if length else b"%x\r\n%b\r\n" % (size, bytes(size)))

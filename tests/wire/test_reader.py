@@ -243,13 +243,15 @@ def test_it_knows_where_in_a_message_it_is() -> None:
     assert Read().feed(GET + b"G").reader.in_head, "also behind a whole request"
 
 
-def test_a_body_beyond_the_high_water_mark_pauses_until_it_is_taken() -> None:
+def test_a_body_beyond_the_high_water_mark_pauses_until_more_is_wanted() -> None:
     read = Read().feed(b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n")
     read.feed(bytes(BODY_HIGH_WATER_BYTES))
     assert read.pauses == 0
     read.feed(b"x" * 100)
     assert read.pauses == 1
     assert len(taken(read.one)) == BODY_HIGH_WATER_BYTES + 100
+    assert read.pauses == 1
+    assert taken(read.one) == b""
     assert read.pauses == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 from prana.errors import BadRequest, ConnectionBroken, ProxyError, ResponseTimeout, UpstreamProtocolError
 from prana.request import End, Request, Response
 from prana.wire.body import BodyStream
-from prana.wire.limits import BODY_HIGH_WATER_BYTES, MAX_HEAD_BYTES
+from prana.wire.limits import BODY_HIGH_WATER_BYTES, CHUNKS_PER_TURN, MAX_HEAD_BYTES
 from prana.wire.upstream import UpstreamConnection
 
 from .conftest import FakeHome, FakeTransport, settle
@@ -313,3 +313,92 @@ async def test_nothing_is_written_after_the_connection_broke_within_an_upload(up
     with pytest.raises(ConnectionBroken):
         await task
     assert upstream.transport.written == HEAD
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+TINY_COUNT = 2 * CHUNKS_PER_TURN + 1
+TINY_CHUNKS = b"1\r\nx\r\n" * TINY_COUNT
+LAST = b"0\r\n\r\n"
+
+
+async def test_an_instance_with_tiny_chunks_lets_others_have_their_turn(upstream: Upstream) -> None:
+    response = await upstream.exchange(CHUNKED)
+    body = body_of(response)
+    upstream.connection.data_received(TINY_CHUNKS + LAST)
+    assert (body.received_bytes, upstream.transport.reading) == (CHUNKS_PER_TURN, False)
+    await asyncio.sleep(0)
+    assert body.received_bytes == 2 * CHUNKS_PER_TURN
+    await settle()
+    assert (len(body.take()), body.whole, upstream.transport.reading) == (TINY_COUNT, True, True)
+    response.finish(End.COMPLETE)
+    assert upstream.home.reusable == [True]
+    assert taken(await upstream.exchange(FINE)) == b"ok", "and nothing of it meets the next exchange"
+
+
+async def test_a_body_that_nobody_takes_keeps_the_instance_paused_when_its_turns_are_over(upstream: Upstream) -> None:
+    body = body_of(await upstream.exchange(CHUNKED))
+    upstream.connection.data_received(TINY_CHUNKS + b"%x\r\n%b\r\n" % (99_999, bytes(99_999)))
+    await settle()
+    assert not upstream.transport.reading
+    body.take()
+    body.take()
+    assert upstream.transport.reading
+
+
+async def test_what_tls_hands_on_though_paused_comes_behind_what_is_left(upstream: Upstream) -> None:
+    body = body_of(await upstream.exchange(CHUNKED))
+    upstream.connection.data_received(TINY_CHUNKS)
+    upstream.connection.data_received(b"1\r\ny\r\n" + LAST)
+    assert body.received_bytes == CHUNKS_PER_TURN
+    await settle()
+    assert body.whole
+    assert body.take() == b"x" * TINY_COUNT + b"y"
+
+
+@pytest.mark.parametrize("end", [LAST, b""])
+@pytest.mark.parametrize("told", [True, False])
+async def test_the_end_of_a_connection_counts_behind_what_came_before_it(
+    upstream: Upstream, end: bytes, told: bool
+) -> None:
+    body = body_of(await upstream.exchange(CHUNKED))
+    upstream.connection.data_received(TINY_CHUNKS + end)
+    if told:
+        upstream.connection.eof_received()
+    upstream.transport.abort()
+    upstream.connection.connection_lost(None)
+    await settle()
+    assert body.received_bytes == TINY_COUNT
+    assert body.whole == bool(end)
+    if not end:
+        with pytest.raises(ConnectionBroken):
+            body.take()
+
+
+async def test_what_is_left_is_not_read_once_the_exchange_is_given_up(upstream: Upstream) -> None:
+    response = await upstream.exchange(CHUNKED)
+    upstream.connection.data_received(TINY_CHUNKS + LAST)
+    response.finish(End.ABANDONED)
+    await settle()
+    assert body_of(response).received_bytes == CHUNKS_PER_TURN
+    assert (upstream.home.reusable, upstream.connection.closed) == ([False], True)
+
+
+@pytest.mark.parametrize("behind", [LAST + b"H", b"x"])
+async def test_a_fault_in_a_later_turn_costs_the_connection_too(upstream: Upstream, behind: bytes) -> None:
+    response = await upstream.exchange(CHUNKED)
+    upstream.connection.data_received(TINY_CHUNKS + behind + b"\r\n")
+    await settle()
+    response.finish(End.COMPLETE)
+    assert upstream.home.reusable == [False]
+
+
+@pytest.mark.parametrize("length", [None, 200_000])
+async def test_a_large_piece_of_an_upload_goes_out_as_it_is(upstream: Upstream, length: int | None) -> None:
+    request, body = uploading(length)
+    task = await upstream.send(request)
+    body.feed(bytes(100_000))
+    await settle()
+    sent = upstream.transport.written.removeprefix(HEAD)
+    assert sent == (bytes(100_000) if length else b"%x\r\n%b\r\n" % (100_000, bytes(100_000)))
+    task.cancel()
+    await asyncio.wait([task])
