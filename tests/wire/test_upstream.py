@@ -337,7 +337,7 @@ async def test_an_instance_with_tiny_chunks_lets_others_have_their_turn(upstream
 
 async def test_a_body_that_nobody_takes_keeps_the_instance_paused_when_its_turns_are_over(upstream: Upstream) -> None:
     body = body_of(await upstream.exchange(CHUNKED))
-    upstream.connection.data_received(TINY_CHUNKS + b"%x\r\n%b\r\n" % (99_999, bytes(99_999)))
+    upstream.connection.data_received(b"%x\r\n%b\r\n" % (99_999, bytes(99_999)) + TINY_CHUNKS)
     await settle()
     assert not upstream.transport.reading
     body.take()
