@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import dns.asyncresolver
-import dns.exception
 import structlog
 
 from registry.server_url import Server
@@ -44,6 +42,10 @@ class DnsName:
 
 async def txt_words(name: str) -> list[str]:
     """The words of all TXT records of `name`, over the resolvers of this machine. Raises NoRecords."""
+    # Here and not above: few sidecars ask the DNS, and dnspython brings 4 MiB and 45 ms to every start.
+    import dns.asyncresolver
+    import dns.exception
+
     try:
         answer = await dns.asyncresolver.resolve(name, "TXT", lifetime=_LOOKUP_TIMEOUT_S)
     except (dns.exception.DNSException, OSError) as error:
