@@ -403,8 +403,9 @@ async def _run(settings: Settings, predecessor: Predecessor | None) -> int:
 
 
 def _spare_the_collector() -> None:
-    """Requests leave no cycles behind. Looking for some after each 700 new objects is a twentieth of their cost, and a
-    full look at everything made at the start stalls the loop for 20 ms."""
+    """Only requests that fail leave cycles behind, through their tracebacks. Looking for some after each 700 new
+    objects is a twentieth of a request's cost, and a full look at what was made at the start stalls the loop for 20 ms.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)

@@ -29,6 +29,7 @@ _VERSION: Final = 1
 _MAX_SOCKETS: Final = 64
 _MAX_LINE_BYTES: Final = 1024 * 1024
 _ANSWER_S: Final = 5.0
+_PATIENCE_S: Final = 120.0  # with a successor that starts; it waits 30 s at most for the registry and its app
 _RELEASE_S: Final = 10.0  # more than a heartbeat in flight is given to finish
 
 Identity = tuple[str, str]
@@ -84,7 +85,12 @@ class HandOver:
         offered = [sock.fileno() for sock in (self._listener, *self._offered())]
         socket.send_fds(connection, [_line(_Hello(_VERSION))], offered)
         _log.info("a successor is starting", sockets=len(offered))
-        line = await _read_line(connection)
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                line = await _read_line(connection)
+        except TimeoutError:
+            _log.warning("not replaced: the successor was not ready in time", after_s=_PATIENCE_S)
+            return False
         if line is None:
             _log.warning("not replaced: the successor ended before it was ready")
             return False

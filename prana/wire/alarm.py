@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Callable, Hashable
 from math import inf
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+_GRAIN_S: Final = 0.01
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -13,7 +15,8 @@ class Alarm(Generic[Item]):
 
     A timer of the loop for each request costs 1.5 us to set and clear, and nearly none of them ever runs. Here the one
     timer is set anew only for an item that is due earlier than the one it waits for, which is rare: timeouts of one
-    length come in the order of their beginnings.
+    length come in the order of their beginnings. Items ring up to `_GRAIN_S` late, so that thousands of them due one
+    after the other are not looked through each time.
     """
 
     def __init__(self, clock: Callable[[], float], ring: Callable[[Item], None]) -> None:
@@ -47,11 +50,11 @@ class Alarm(Generic[Item]):
 
     def _look(self) -> None:
         now_s = self._clock()
-        self._timer, self._next_s = None, inf
-        for item in [item for item, due_s in self._due_s.items() if due_s <= now_s]:
+        due = [item for item, due_s in self._due_s.items() if due_s <= now_s]
+        for item in due:
             del self._due_s[item]
-            self._ring(item)
+        self._timer, self._next_s = None, inf
         if self._due_s:
-            next_s = min(self._due_s.values())
-            if next_s < self._next_s:
-                self._wait_until(next_s)
+            self._wait_until(max(min(self._due_s.values()), now_s + _GRAIN_S))
+        for item in due:
+            self._ring(item)

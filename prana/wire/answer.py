@@ -10,12 +10,12 @@ from prana.request import Response
 from prana.wire.body import BodyStream
 from prana.wire.chunked import Chunked, MalformedChunk
 from prana.wire.fields import FieldLines, Headers, MalformedField, Meaning
-from prana.wire.head import HEAD_END, HeadStart, HeadTooLarge, MalformedHead, check_size, refuse_controls
+from prana.wire.head import HEAD_END, HeadStart, HeadTooLarge, MalformedHead, check_extent, check_size, refuse_controls
 from prana.wire.limits import MAX_HEADERS, MAX_INTERIM_RESPONSES, MAX_LINE_BYTES
 from prana.wire.upgrade import SWITCHING_PROTOCOLS
 
 # RFC 9112 section 4. Without a reason many leave out the blank before it, too.
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]{0,%d}))?" % MAX_LINE_BYTES)
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: ([\t -~\x80-\xff]*))?")
 _BEGINNING: Final = b"HTTP/1."
 _BODILESS: Final = frozenset([SWITCHING_PROTOCOLS, 204, 304])
 _KEPT_STATUS_LINES: Final = 64
@@ -34,7 +34,7 @@ class StatusLines(dict[bytes, StatusLine]):
 
     def __missing__(self, line: bytes) -> StatusLine:
         match = _STATUS_LINE.fullmatch(line)
-        if match is None:
+        if match is None or len(line) > MAX_LINE_BYTES:
             refuse_controls(line)
             raise MalformedHead("not a valid status line")
         minor, status, reason = match.groups(b"")
@@ -123,6 +123,7 @@ class AnswerReader:
             if self._in_head:
                 self._in_head = False
                 self._start.clear()
+            check_extent(end)
             first, *lines = data[:end].split(b"\r\n")
             status_line = self._status_lines[first]
             headers = [self._lines[line] for line in lines]

@@ -16,6 +16,7 @@ _SIZE_START: Final = re.compile(rb"[0-9A-Fa-f]{1,16}(?:;[\t -~\x80-\xff]*)?")
 
 _FRAMING: Final = (Meaning.CONTENT_LENGTH, Meaning.TRANSFER_ENCODING)
 _KEPT_SIZES: Final = 64
+_LONG_LINE: Final = f"a chunk or trailer line longer than {MAX_LINE_BYTES} bytes"
 _NO_SIZE: Final = "not a chunk size of 1 to 16 hexadecimal digits"
 
 
@@ -97,7 +98,7 @@ class Chunked:
     def _keep(self, start: bytes) -> None:
         """The beginning of a line whose end is still to come, refused at once if it can be none."""
         if len(start) > MAX_LINE_BYTES:
-            raise MalformedChunk(f"a chunk or trailer line longer than {MAX_LINE_BYTES} bytes", status=431)
+            raise MalformedChunk(_LONG_LINE, status=431)
         if b"\n" in start or b"\r" in start[:-1]:
             raise MalformedChunk("a bare CR or LF in the chunked coding")
         if not self._in_trailer and _SIZE_START.fullmatch(start.removesuffix(b"\r")) is None:
@@ -105,6 +106,8 @@ class Chunked:
         self._buffer = start
 
     def _line(self, line: bytes) -> None:
+        if len(line) > MAX_LINE_BYTES:
+            raise MalformedChunk(_LONG_LINE, status=431)
         if self._in_trailer:
             self._trailer(line)
             return
@@ -135,7 +138,7 @@ class Chunked:
             self.ended = True
             return
         self._trailer_bytes += len(line) + 2
-        if len(line) > MAX_LINE_BYTES or self._trailer_bytes > MAX_HEAD_BYTES or len(self.trailers) >= MAX_HEADERS:
+        if self._trailer_bytes > MAX_HEAD_BYTES or len(self.trailers) >= MAX_HEADERS:
             raise MalformedChunk(f"a trailer of more than {MAX_HEADERS} lines or {MAX_HEAD_BYTES} bytes", status=431)
         try:
             field = self._lines[line]

@@ -50,11 +50,12 @@ class Client:
         return await connection.exchange(request, head, self._left_s(expires_s))
 
     def _warm(self, request: Request, address: Address) -> UpstreamConnection | None:
-        """An idle connection. One lost now cannot be made up for where a request has a body, which may be gone then,
-        or an effect: such a request takes only one that was used lately and whose end has not arrived yet."""
-        if request.body is None and is_idempotent(request.method):
-            return self._pool.idle(address, UPSTREAM_IDLE_TIMEOUT_S)
-        while (warm := self._pool.idle(address, UPSTREAM_FRESH_IDLE_S)) is not None and warm.has_unread():
+        """An idle connection on which nothing has arrived: neither its end nor an answer that nobody asked for. One
+        lost now cannot be made up for where a request has a body, which may be gone then, or an effect: such a request
+        takes only one that was used lately."""
+        replayable = request.body is None and is_idempotent(request.method)
+        max_idle_s = UPSTREAM_IDLE_TIMEOUT_S if replayable else UPSTREAM_FRESH_IDLE_S
+        while (warm := self._pool.idle(address, max_idle_s)) is not None and warm.has_unread():
             warm.close()
         return warm
 

@@ -121,8 +121,13 @@ class DownstreamConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """FIN after a complete request: finish the answer, then close. FIN within one: nobody can want an answer."""
         self._half_closed = True
-        if self._active is None or self._reader.in_body:
+        if self._active is None:
             return False
+        body = self._reader.body
+        if body is not None:
+            if body is self._active.body:
+                return False
+            self._reader.refuse(BadRequest("the connection was closed within the request"))
         self._probe = asyncio.get_running_loop().call_later(_PROBE_AFTER_S, self._probe_caller, _PROBE_AFTER_S)
         return True
 
@@ -252,9 +257,9 @@ class DownstreamConnection(asyncio.Protocol):
                 reset(self._transport)  # visibly: an answer cut short must not look complete
 
     def _keep_alive(self, request: Request) -> bool:
-        if self._holding and self._unread and not self._waiting:
-            # Sent by a caller that did not wait for the answer to its handshake. Now that this has failed they are its
-            # next request to a server, and perhaps frames to the caller: nobody shall read them.
+        if self._holding and not self._waiting:
+            # What the caller sends behind a handshake that has failed is its next request to a server, and perhaps
+            # frames to the caller: nobody shall read it.
             return False
         return request.keep_alive and not self._edge.draining and not _unread(request)
 

@@ -24,7 +24,7 @@ class Meaning(Enum):
     TE = "te"
     EXPECT = "expect"
     VIA = "via"
-    FORWARDED = "x-forwarded-*"
+    FORWARDED = "forwarded, x-forwarded-*"
     MAX_FORWARDS = "max-forwards"
     REQUEST_ID = "x-request-id"
     CONTROL = "x-prana-*"  # an order to us, or what only we may say
@@ -43,11 +43,17 @@ _EITHER_WAY: Final = {
     b"proxy-connection": Meaning.HOP_BY_HOP,
     b"te": Meaning.HOP_BY_HOP,
     b"upgrade": Meaning.HOP_BY_HOP,
+    b"x-prana-attempts": Meaning.CONTROL,
+    b"x-prana-explain": Meaning.CONTROL,
+    b"x-prana-fallback": Meaning.CONTROL,
+    b"x-prana-instance": Meaning.CONTROL,
+    b"x-prana-service": Meaning.CONTROL,
     b"x-request-id": Meaning.REQUEST_ID,
 }
 IN_REQUESTS: Final[Mapping[bytes, Meaning]] = {
     **_EITHER_WAY,
     b"expect": Meaning.EXPECT,
+    b"forwarded": Meaning.FORWARDED,
     b"host": Meaning.HOST,
     b"max-forwards": Meaning.MAX_FORWARDS,
     b"te": Meaning.TE,
@@ -56,11 +62,6 @@ IN_REQUESTS: Final[Mapping[bytes, Meaning]] = {
     b"x-forwarded-host": Meaning.FORWARDED,
     b"x-forwarded-port": Meaning.FORWARDED,
     b"x-forwarded-proto": Meaning.FORWARDED,
-    b"x-prana-attempts": Meaning.CONTROL,
-    b"x-prana-explain": Meaning.CONTROL,
-    b"x-prana-fallback": Meaning.CONTROL,
-    b"x-prana-instance": Meaning.CONTROL,
-    b"x-prana-service": Meaning.CONTROL,
 }
 IN_RESPONSES: Final[Mapping[bytes, Meaning]] = {
     **_EITHER_WAY,
@@ -68,18 +69,17 @@ IN_RESPONSES: Final[Mapping[bytes, Meaning]] = {
     b"keep-alive": Meaning.KEEP_ALIVE,
 }
 
-# RFC 9110 section 5.5: visible characters and obs-text, with blanks only between them. Everything else is refused here:
-# folded lines, blanks around the name, CR, LF and NUL anywhere.
-_LINE: Final = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*"
-)
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NUMBER: Final = re.compile(rb"[0-9]{1,19}")  # below 2^64, in nobody's integers an overflow
-# CGI-style gateways read an underscore as a dash, so these smuggle framing past us.
-_LOOKALIKES: Final = frozenset([b"content_length", b"transfer_encoding"])
+_FRAMING: Final = (Meaning.CONTENT_LENGTH, Meaning.TRANSFER_ENCODING)
 
 _KEPT_LINES: Final = 1024
 _KEPT_LINE_BYTES: Final = 256
-_SECRETS: Final = frozenset([b"authorization", b"cookie", b"set-cookie"])  # not to lie in memory longer than needed
+# Not to lie in memory longer than needed.
+_SECRETS: Final = frozenset(
+    [b"authorization", b"cookie", b"proxy-authorization", b"set-cookie", b"x-api-key", b"x-auth-token"]
+)
 
 
 class MalformedField(Exception):
@@ -123,13 +123,16 @@ class FieldLines(dict[bytes, Field]):
         self._meanings = meanings
 
     def __missing__(self, line: bytes) -> Field:
-        match = _LINE.fullmatch(line)
-        if match is None:
+        # RFC 9110 section 5.5: visible characters and obs-text, with blanks only between them. Everything else is
+        # refused: folded lines, blanks around the name, CR, LF and NUL anywhere.
+        name, colon, value = line.partition(b":")
+        if not colon or _NAME.fullmatch(name) is None or _CONTROL.search(value) is not None:
             refuse_controls(line)
             raise MalformedField(_explained(line))
-        name, value = match.groups()
-        field = Field(name, value)
+        field = Field(name, value.strip(b" \t"))
         field.meaning = self._meanings.get(field.lower)
+        if field.meaning is None and b"_" in name:
+            field.meaning = self._lookalike(field)
         _interpret(field)
         if len(line) <= _KEPT_LINE_BYTES and field.lower not in _SECRETS:
             if len(self) >= _KEPT_LINES:
@@ -137,13 +140,17 @@ class FieldLines(dict[bytes, Field]):
             self[line] = field
         return field
 
+    def _lookalike(self, field: Field) -> Meaning | None:
+        """CGI-style gateways read an underscore as a dash: what we write or act on must not come in that disguise."""
+        meaning = self._meanings.get(field.lower.replace(b"_", b"-"))
+        if meaning in _FRAMING:
+            raise MalformedField(f"header {field.name.decode()} looks like a framing header")
+        return None if meaning is None else Meaning.CONTROL
+
 
 def _interpret(field: Field) -> None:
     name, value = field.name, field.value
     match field.meaning:
-        case None:
-            if field.lower in _LOOKALIKES:
-                raise MalformedField(f"header {name.decode()} looks like a framing header")
         case Meaning.CONTENT_LENGTH:
             if _NUMBER.fullmatch(value) is None:
                 raise MalformedField(f"{name.decode()} is not a number of at most 19 digits")
@@ -167,7 +174,7 @@ def _explained(line: bytes) -> str:
         return "a header line without a name"
     if name[-1:] in (b" ", b"\t"):
         return "a blank before the colon of a header line"
-    if _LINE.fullmatch(name + b":") is None:
+    if _NAME.fullmatch(name) is None:
         return "a header name with a character that is not allowed in one"
     return "a header value with a control character"
 

@@ -48,16 +48,22 @@ class HeadStart:
         refuse_controls(last.removesuffix(b"\r"))
         if len(last) > MAX_LINE_BYTES:
             raise HeadTooLarge(f"a line of more than {MAX_LINE_BYTES} bytes", in_first_line=self.in_first_line)
-        if len(self.bytes) > MAX_LINE_BYTES + MAX_HEAD_BYTES:
-            raise too_large()
+        check_extent(len(self.bytes))
 
     def clear(self) -> None:
         self.bytes, self.last, self._judged = b"", b"", 0
 
 
+def check_extent(size_bytes: int) -> None:
+    """Before its lines are looked at: those of a head of this size, its first line included, are too many to look at.
+    Raises HeadTooLarge."""
+    if size_bytes > MAX_LINE_BYTES + MAX_HEAD_BYTES:
+        raise too_large()
+
+
 def check_size(size_bytes: int, lines: list[bytes]) -> None:
     """`size_bytes` is that of the header lines together. Raises HeadTooLarge."""
-    if size_bytes > MAX_HEAD_BYTES or len(lines) > MAX_HEADERS or max(map(len, lines)) > MAX_LINE_BYTES:
+    if size_bytes > MAX_HEAD_BYTES or len(lines) > MAX_HEADERS or max(map(len, lines), default=0) > MAX_LINE_BYTES:
         raise too_large()
 
 

@@ -79,6 +79,7 @@ def _rewritten(request: Request, authority: bytes) -> list[bytes]:
         b"X-Forwarded-Host: " + _first(forwarded, b"x-forwarded-host", request.host or authority),
         b"X-Forwarded-Port: " + _first(forwarded, b"x-forwarded-port", b"%d" % (request.proxy_port or 80)),
         b"Via: " + b", ".join([*read.get(b"via", ()), hop]),
+        *(b"Forwarded: " + value for value in forwarded.get(b"forwarded", ())),
     ]
     asks_for_trailers = any(field.meaning is Meaning.TE and b"trailers" in field.members for field in request.rewritten)
     if asks_for_trailers and not request.http10:

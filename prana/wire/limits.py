@@ -18,7 +18,7 @@ CHUNKS_PER_TURN: Final = 1024  # of one connection, about a millisecond; then th
 
 BODY_HIGH_WATER_BYTES: Final = 64 * 1024  # buffered per direction before the producer is paused
 FEED_BYTES: Final = 64 * 1024  # parsed at once
-MAX_PIPELINED: Final = 16  # parsed requests waiting on one connection before no more of its bytes are parsed
+MAX_PIPELINED: Final = 2  # parsed requests waiting on one connection before no more of its bytes are parsed
 
 DEFAULT_IDLE_TIMEOUT_S: Final = 60.0  # between body bytes, until the service of a request is known
 HEAD_TIMEOUT_S: Final = 10.0  # for the whole head, so a byte a second does not keep a slot

@@ -13,7 +13,7 @@ from prana.request import Request
 from prana.wire.body import BodyStream
 from prana.wire.chunked import Chunked, MalformedChunk
 from prana.wire.fields import Field, FieldLines, Headers, MalformedField, Meaning
-from prana.wire.head import HEAD_END, HeadStart, HeadTooLarge, MalformedHead, check_size
+from prana.wire.head import HEAD_END, HeadStart, HeadTooLarge, MalformedHead, check_extent, check_size
 from prana.wire.limits import MAX_HEADERS, MAX_LINE_BYTES
 from prana.wire.requestline import REFUSED_METHODS, check_target, may_become_request_line, request_line
 from prana.wire.upgrade import offered
@@ -154,19 +154,20 @@ class RequestReader:
         first, *lines = head.split(b"\r\n")
         try:
             method, target, http10 = request_line(first)
-        except MalformedHead as error:
-            raise _refusal(error) from None
+        except MalformedHead as malformed:
+            raise _refusal(malformed) from None
         request = self._new_request(method, target, [])
         request.http10 = http10
         # RFC 9112 section 9.3: a proxy must not keep connections of HTTP/1.0 callers, whatever they ask for.
         request.keep_alive = not http10
         try:
+            check_extent(len(head))
             request.headers = [self._lines[line] for line in lines]
             if len(head) > MAX_LINE_BYTES or len(lines) > MAX_HEADERS:
                 check_size(len(head) - len(first), lines)
             self._interpret(request)
-        except BadRequest as error:
-            _mark(request, error)
+        except BadRequest as refusal:
+            _mark(request, refusal)
         except (MalformedField, MalformedHead, HeadTooLarge) as error:
             _mark(request, _refusal(error))
         return request
