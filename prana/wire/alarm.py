@@ -51,10 +51,9 @@ class Alarm(Generic[Item]):
     def _look(self) -> None:
         now_s = self._clock()
         due = [item for item, due_s in self._due_s.items() if due_s <= now_s]
-        for item in due:
-            del self._due_s[item]
         self._timer, self._next_s = None, inf
-        if self._due_s:
+        if self._due_s:  # those that are due now among them, for one that fails must not silence the others
             self._wait_until(max(min(self._due_s.values()), now_s + _GRAIN_S))
         for item in due:
-            self._ring(item)
+            if self._due_s.pop(item, None) is not None:  # else one that rang before cleared it
+                self._ring(item)

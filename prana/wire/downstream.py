@@ -257,11 +257,15 @@ class DownstreamConnection(asyncio.Protocol):
                 reset(self._transport)  # visibly: an answer cut short must not look complete
 
     def _keep_alive(self, request: Request) -> bool:
-        if self._holding and not self._waiting:
-            # What the caller sends behind a handshake that has failed is its next request to a server, and perhaps
-            # frames to the caller: nobody shall read it.
-            return False
-        return request.keep_alive and not self._edge.draining and not _unread(request)
+        return (
+            request.keep_alive and not self._edge.draining and not _unread(request) and not self._sent_behind_handshake
+        )
+
+    @property
+    def _sent_behind_handshake(self) -> bool:
+        """Bytes of a caller that did not wait for the answer to its handshake. Once that has failed they are its next
+        request to a server, and perhaps frames to the caller: nobody shall read them."""
+        return self._holding and bool(self._unread) and not self._waiting
 
     async def _switch(self, request: Request, response: Response) -> End:
         """Pass the 101 on, and the bytes of both sides until both connections are gone."""
@@ -317,7 +321,7 @@ class DownstreamConnection(asyncio.Protocol):
         """The answer is written: serve the next request, or close so that the caller still reads the answer."""
         if self._transport.is_closing():
             return
-        if keep_alive:  # as the answer said; while draining the next one says `close`
+        if keep_alive and not self._sent_behind_handshake:  # as the answer said; while draining the next says `close`
             if request.body is not None:
                 request.body.discard()  # an unread one would keep the connection paused for the next request
             if self._waiting:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from prana.wire.chunked import Chunked, MalformedChunk
 from prana.wire.fields import IN_REQUESTS, FieldLines
-from prana.wire.limits import CHUNKS_PER_TURN
+from prana.wire.limits import CHUNKS_PER_TURN, MAX_LINE_BYTES
 
 TINY = b"1\r\nx\r\n"
 END = b"0\r\n\r\n"
@@ -58,3 +58,12 @@ def test_behind_the_data_of_a_chunk_is_a_line_end(body: Chunked, behind: bytes, 
     with pytest.raises(MalformedChunk):
         for piece in [b"1\r\nx" + behind] if not split else [b"1\r\nx", behind[:1], behind[1:] + b"1"]:
             body.feed(piece)
+
+
+@pytest.mark.parametrize("step", [2**20, 1000])
+def test_a_size_line_has_the_limit_of_any_line_however_it_comes(step: int) -> None:
+    raw = b"8000;a=" + b"b" * MAX_LINE_BYTES + b"\r\n" + bytes(0x8000) + b"\r\n"
+    chunked = Chunked(FieldLines(IN_REQUESTS))
+    with pytest.raises(MalformedChunk, match="longer than"):
+        for at in range(0, len(raw), step):
+            chunked.feed(raw[at : at + step])

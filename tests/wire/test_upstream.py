@@ -7,7 +7,7 @@ import pytest
 from prana.errors import BadRequest, ConnectionBroken, ProxyError, ResponseTimeout, UpstreamProtocolError
 from prana.request import End, Request, Response
 from prana.wire.body import BodyStream
-from prana.wire.limits import BODY_HIGH_WATER_BYTES, CHUNKS_PER_TURN, MAX_HEAD_BYTES
+from prana.wire.limits import BODY_HIGH_WATER_BYTES, CHUNKS_PER_TURN, MAX_HEAD_BYTES, MAX_LINE_BYTES
 from prana.wire.upstream import UpstreamConnection
 
 from .conftest import FakeHome, FakeTransport, settle
@@ -188,6 +188,7 @@ async def test_a_close_before_the_head_breaks_the_exchange(upstream: Upstream, a
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 101 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * MAX_HEAD_BYTES + b"\r\n\r\n",
         b"HTTP/1.1 200 " + b"y" * (MAX_HEAD_BYTES + 100),
+        b"HTTP/1.1 200 " + b"y" * (MAX_LINE_BYTES - 2) + b"\r\n\r\n",
     ],
 )
 async def test_nonsense_is_a_protocol_error(upstream: Upstream, answer: bytes) -> None:
