@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Processes of `make test`: more than cores, for they wait most of the time.
+WORKERS ?= 4
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH_TOOLS := wrk nginx haproxy
@@ -28,7 +30,8 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -m 'not slow' --cov --cov-report=term
+	$(BIN)/pytest -m 'not slow and not alone' --numprocesses $(WORKERS) --dist loadscope --cov --cov-report=
+	$(BIN)/pytest -m 'alone and not slow' --cov --cov-append --cov-report=term
 	$(BIN)/coverage report --include='loadbalancer/*,prana/resilience/*' --fail-under=95
 
 test-slow: $(READY)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hypothesis
 import pytest
@@ -24,6 +24,14 @@ SHOWN_CHARACTERS = 4000
 def logs(pytestconfig: pytest.Config) -> list[Path]:
     """Logs whose ends are shown with every failure of a test marked `eureka`."""
     return pytestconfig.stash.setdefault(LOGS, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """For runs with several processes; all others need no xdist."""
+    from tests.scheduling import SharedServers
+
+    return SharedServers(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -211,6 +211,7 @@ def eventually(holds: Callable[[], bool], within_s: float) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.alone
 def test_the_guide_appears_within_seconds_and_sigterm_ends_all(tmp_path: Path) -> None:
     begun_s = time.monotonic()
     with started(tmp_path) as demo:

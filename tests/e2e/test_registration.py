@@ -258,6 +258,7 @@ def test_no_call_fails_while_the_server_is_away_and_comes_back_empty(
 ) -> None:
     callee = start_app(f"callee-{app.name}")
     eureka.register(callee.name, callee.port)  # nobody will do so again: after the restart no server knows it
+    eureka.register(f"other-{app.name}", callee.port)  # so that more than half is gone, even if the app is back first
     sidecar = start_sidecar(settings(app, eureka))
     for name in (callee.name, app.name):
         until_callable(sidecar, name)
@@ -452,13 +453,14 @@ def test_sigterm_drains_deregisters_and_leaves_no_ghost(eureka: Eureka, app: App
 def test_a_sidecar_killed_while_it_drains_does_not_leave_its_successor_out_of_service(
     eureka: Eureka, app: App, start_sidecar: StartSidecar
 ) -> None:
-    draining = start_sidecar(settings(app, eureka, shutdown={"drain_delay": "10m"}))
+    lease = {"lease_duration": "30s"}  # longer than a busy machine may take to start the successor
+    draining = start_sidecar(settings(app, eureka, eureka=lease, shutdown={"drain_delay": "10m"}))
     until_status(eureka, app, "UP")
     draining.signal(signal.SIGTERM)
     until_status(eureka, app, "OUT_OF_SERVICE")
     draining.signal(signal.SIGKILL)
     draining.exit_code()
-    start_sidecar(settings(app, eureka))
+    start_sidecar(settings(app, eureka, eureka=lease))
     until_status(eureka, app, "UP")
     time.sleep(2 * RENEWAL_S)
     assert status_of(eureka, app) == "UP", "and stays so"

@@ -84,6 +84,7 @@ HUGE: dict[str, Answer] = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's peak of resident memory")
 @pytest.mark.parametrize("answer", HUGE.values(), ids=HUGE.keys())
 async def test_a_huge_body_is_left_off_within_bounded_memory_and_time(
@@ -103,6 +104,7 @@ async def test_a_huge_body_is_left_off_within_bounded_memory_and_time(
     assert stalls.longest_s < MAX_STALL_S
 
 
+@pytest.mark.alone
 async def test_a_large_registry_is_read_without_holding_up_the_traffic(running: Running, eureka: Eureka) -> None:
     many = [
         instance(f"app-{number % 100}", number, f"10.1.{number // 250}.{number % 250}") for number in range(1, 4998)
