@@ -20,6 +20,7 @@ from loadbalancer.balancer import Balancer, EjectionEvent
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.node import Node
 from loadbalancer.rules import rule_named
+from prana.allocator import keep_freed_memory
 from prana.apps import AppBeside, deregister, drain, leave_leases
 from prana.config.settings import ServicePolicy, Settings
 from prana.config.units import Address as ListenAddress
@@ -385,6 +386,7 @@ def run(settings: Settings, *, replace: bool = False) -> int:
     interpreter, would wait for a DNS look-up that hangs in one of libuv's threads.
     """
     predecessor = Predecessor.at(settings.shutdown.hand_over) if replace else None
+    keep_freed_memory()
     return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(_run(settings, predecessor))
 
 
