@@ -9,6 +9,7 @@ from typing import Final
 MAX_LINE_BYTES: Final = 8 * 1024  # request line, and each header line
 MAX_HEADERS: Final = 100
 MAX_HEAD_BYTES: Final = 32 * 1024
+MAX_EMPTY_LINES: Final = 4  # passed over before a request line
 MAX_INTERIM_RESPONSES: Final = 16  # 1xx before the final head
 
 # Framing that each chunk may bring for nothing; beyond it and twice the data, MAX_HEAD_BYTES in all. One byte per chunk

@@ -14,7 +14,7 @@ from prana.wire.body import BodyStream
 from prana.wire.chunked import Chunked, MalformedChunk
 from prana.wire.fields import Field, FieldLines, Headers, MalformedField, Meaning
 from prana.wire.head import HEAD_END, HeadStart, HeadTooLarge, MalformedHead, check_extent, check_size
-from prana.wire.limits import MAX_HEADERS, MAX_LINE_BYTES
+from prana.wire.limits import MAX_EMPTY_LINES, MAX_HEADERS, MAX_LINE_BYTES
 from prana.wire.requestline import REFUSED_METHODS, check_target, may_become_request_line, request_line
 from prana.wire.upgrade import offered
 
@@ -67,7 +67,7 @@ class RequestReader:
         self.enough = False  # for now: set by `on_request` when it wants no more, or after CHUNKS_PER_TURN
         self.finished = False  # no further message will be read
         self.in_head = False
-        self._skipped_line = False  # before the head
+        self._skipped_lines = 0  # empty ones before the head
 
     @property
     def in_body(self) -> bool:
@@ -108,8 +108,8 @@ class RequestReader:
         """Gives what follows it."""
         if self.in_head:
             data = self._start.bytes + data
-        if data[:2] == b"\r\n" and not self._skipped_line:
-            self._skipped_line = True  # RFC 9112 section 2.2: one is passed over, some send it behind a body
+        while data[:2] == b"\r\n" and self._skipped_lines < MAX_EMPTY_LINES:
+            self._skipped_lines += 1  # RFC 9112 section 2.2: some send one behind a body
             data = data[2:]
         end = data.find(HEAD_END)
         if end < 0:
@@ -118,7 +118,7 @@ class RequestReader:
         if self.in_head:
             self.in_head = False
             self._start.clear()
-        self._skipped_line = False
+        self._skipped_lines = 0
         request = self._parse(data[:end])
         rest = data[end + 4 :]
         if request.body is not None:

@@ -143,7 +143,7 @@ async def test_c04_an_answer_in_another_major_version_is_502(rejects: Rejects, n
 @requests(
     {
         "no version": b"GET /orders/\r\n\r\n",
-        "two empty lines before it": b"\r\n\r\n" + line(b"GET /orders/ HTTP/1.1"),
+        "empty lines without end before it": b"\r\n" * 5 + line(b"GET /orders/ HTTP/1.1"),
         "no version but headers": line(b"GET /orders/"),
         "lower-case version": line(b"GET /orders/ http/1.1"),
         "version of two digits": line(b"GET /orders/ HTTP/1.10"),
