@@ -284,3 +284,15 @@ async def test_continue_is_sent_when_the_consumer_first_waits(version: bytes, co
         with pytest.raises(TimeoutError):
             await body.read(0.001)
     assert read.continues == continues
+
+
+def test_each_request_may_have_an_empty_line_before_it() -> None:
+    read = Read().feed((b"\r\n" + GET) * 10)
+    assert [request.malformed for request in read.requests] == [None] * 10
+
+
+def test_of_a_head_that_is_too_large_no_line_is_looked_at() -> None:
+    lines = b"X-A: b\r\n" * (MAX_HEAD_BYTES // 4)
+    read = Read().feed(b"GET /a HTTP/1.1\r\nHost: h\r\n" + lines + b"bad line\r\n\r\n")
+    assert read.one.malformed is not None
+    assert read.one.malformed.status == 431
