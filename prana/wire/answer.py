@@ -65,24 +65,23 @@ class AnswerReader:
         self._on_interim = on_interim
         self._on_response = on_response
         self._new_body = new_body
-        self._start = HeadStart()
+        self._start = HeadStart(status_lines.__getitem__, _may_become_status_line, lines)
         self._in_head = False
         self._method = b""
         self._interims = 0
-        self._body: BodyStream | None = None
+        self.body: BodyStream | None = None  # of the current answer, if it comes in pieces
         self._chunked: Chunked | None = None
         self._left_bytes: int | None = None  # None: until the connection is closed
         self.complete = True
         self.keep_alive = False  # the connection may serve another exchange, as far as the answer tells
         self.announced = b""  # the value of its Keep-Alive header
-        self.rest = (
-            b""  # of what was fed: what follows the answer once that is `complete`, else what is to be fed again
-        )
+        # Of what was fed: what follows the answer once that is `complete`, else what is to be fed again.
+        self.rest = b""
 
     def begin(self, method: bytes) -> None:
         self._method = method
         self._interims = 0
-        self._body = self._chunked = None
+        self.body = self._chunked = None
         self._left_bytes = None
         self.complete = False
         self.keep_alive = False
@@ -92,10 +91,10 @@ class AnswerReader:
         """False when there is a `rest`: bytes that belong to no answer (RFC 9112 section 6.3: they never become one),
         or beyond CHUNKS_PER_TURN, which are to be fed again in a later turn of the loop."""
         while data and not self.complete:
-            if self._body is None:
+            if self.body is None:
                 data = self._read_head(data)
             else:
-                data = self._read_body(self._body, data)
+                data = self._read_body(self.body, data)
                 break
         if data:
             self.rest = data
@@ -103,10 +102,10 @@ class AnswerReader:
 
     def end(self) -> bool:
         """The instance has closed; whether that was the regular end of the answer."""
-        if self.complete or self._body is None or self._chunked is not None or self._left_bytes is not None:
+        if self.complete or self.body is None or self._chunked is not None or self._left_bytes is not None:
             return self.complete
         self.complete = True
-        self._body.end()
+        self.body.end()
         return True
 
     # the head
@@ -118,7 +117,7 @@ class AnswerReader:
         try:
             if end < 0:
                 self._in_head = True
-                self._judge(data)
+                self._start.keep(data)
                 return b""
             if self._in_head:
                 self._in_head = False
@@ -140,19 +139,6 @@ class AnswerReader:
             return rest
         return self._answer(status_line, headers, rest)
 
-    def _judge(self, data: bytes) -> None:
-        """Refuse what cannot become a head while the rest of it is still to come."""
-        in_first_line = self._start.in_first_line
-        for line in self._start.take(data):
-            if in_first_line:
-                self._status_lines[line]
-                in_first_line = False
-            else:
-                self._lines[line]
-        self._start.check()
-        if in_first_line and not _BEGINNING.startswith(self._start.last[: len(_BEGINNING)]):
-            raise MalformedHead("not a valid status line")
-
     def _answer(self, line: StatusLine, headers: Headers, rest: bytes) -> bytes:
         """RFC 9112 section 6.3: how the body is delimited. Gives what follows the answer, or its body so far."""
         length, coding = self._interpret(line, headers)
@@ -167,7 +153,7 @@ class AnswerReader:
             self._chunked = Chunked(self._lines) if coding is not None else None
             self._left_bytes = length
             self.keep_alive = self.keep_alive and (coding or length) is not None
-            self._body = response.body = self._new_body()
+            self.body = response.body = self._new_body()
         self._on_response(response)
         return rest
 
@@ -215,6 +201,10 @@ class AnswerReader:
         if self.complete:
             body.end()
         return rest
+
+
+def _may_become_status_line(beginning: bytes) -> bool:
+    return _BEGINNING.startswith(beginning[: len(_BEGINNING)])
 
 
 def _check_coding(coding: bytes, line: StatusLine, length: int | None) -> None:

@@ -31,16 +31,14 @@ class Client:
     async def send(self, request: Request, address: Address, times: AttemptTimes) -> Response:
         """Raises ProxyError. The response's `finish` gives the connection back."""
         head = request_head(request, authority(address))
-        now_s = self._clock()
-        expires_s = min(now_s + times.attempt_timeout_s, request.deadline_s)
+        expires_s = min(self._clock() + times.attempt_timeout_s, request.deadline_s)
         if request.upgrade is not None:
             return await self._handshake(request, address, head, times.connect_timeout_s, expires_s)
-        if expires_s <= now_s:
-            raise ResponseTimeout("no time left for another attempt")
+        left_s = self._left_s(expires_s)
         warm = self._warm(request, address)
         if warm is not None:
             try:
-                return await warm.exchange(request, head, expires_s - now_s)
+                return await warm.exchange(request, head, left_s)
             except ConnectionBroken:
                 # The server closed an idle connection while our request was on its way to it: the instance is
                 # fine, and RFC 9110 section 9.2.2 allows the replay of what is idempotent.

@@ -14,6 +14,7 @@ from prana.wire.body import BodyStream
 from prana.wire.fields import FieldLines, Headers
 from prana.wire.gate import WriteGate
 from prana.wire.headers import interim_head, nominated, response_head
+from prana.wire.intake import Intake
 from prana.wire.limits import (
     DRAIN_IDLE_S,
     FEED_BYTES,
@@ -25,7 +26,7 @@ from prana.wire.limits import (
     WRITE_STALL_TIMEOUT_S,
 )
 from prana.wire.pace import Pace
-from prana.wire.piece import write_piece
+from prana.wire.piece import chunk, write_piece
 from prana.wire.reader import RequestReader
 from prana.wire.reset import reset
 from prana.wire.trailers import LAST_CHUNK, last_chunk
@@ -68,12 +69,13 @@ class DownstreamConnection(asyncio.Protocol):
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
+        self._intake = Intake()
         self._reader = RequestReader(
             edge.lines,
             self._new_request,
             self._enqueue,
-            self._pause_reading,
-            self._resume_reading,
+            self._intake.pause,
+            self._intake.resume,
             self._send_continue,
             lambda authority: is_own(authority, self._link[1][0]),
             self._hold,
@@ -84,7 +86,6 @@ class DownstreamConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._unread: deque[bytes] = deque()  # received, not yet parsed
         self._next_turn: asyncio.Handle | None = None  # in which it is read on
-        self._pauses = 0
         self._held = False  # reading is paused because of pipelined requests
         self._holding = False  # nothing is parsed behind a handshake until it is answered
         self._in_head = False
@@ -105,6 +106,7 @@ class DownstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment] # uvloop transports do not inherit from asyncio's
+        self._intake.transport = self._transport
         here, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         if isinstance(here, tuple):
             peer = peer or ("", 0)  # it has reset the connection already
@@ -171,7 +173,7 @@ class DownstreamConnection(asyncio.Protocol):
             self._next_turn = asyncio.get_running_loop().call_soon(self._in_next_turn)
         if bool(self._unread) is not self._held:
             self._held = not self._held
-            (self._pause_reading if self._held else self._resume_reading)()
+            (self._intake.pause if self._held else self._intake.resume)()
         if self._reader.in_head and self._active is None and not self._in_head:
             self._expires_s = self._edge.clock() + HEAD_TIMEOUT_S  # from its first byte, not from its latest
         self._in_head = self._reader.in_head
@@ -186,16 +188,6 @@ class DownstreamConnection(asyncio.Protocol):
         self._holding = True
         if rest:
             self._unread.appendleft(rest)
-
-    def _pause_reading(self) -> None:
-        self._pauses += 1
-        if self._pauses == 1 and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        self._pauses -= 1
-        if self._pauses == 0 and not self._transport.is_closing():
-            self._transport.resume_reading()
 
     def _new_request(self, method: bytes, target: bytes, headers: Headers) -> Request:
         request = Request(method, target, headers, self._edge.clock())
@@ -258,7 +250,10 @@ class DownstreamConnection(asyncio.Protocol):
 
     def _keep_alive(self, request: Request) -> bool:
         return (
-            request.keep_alive and not self._edge.draining and not _unread(request) and not self._sent_behind_handshake
+            request.keep_alive
+            and not self._edge.draining
+            and not _still_sending(request)
+            and not self._sent_behind_handshake
         )
 
     @property
@@ -288,7 +283,7 @@ class DownstreamConnection(asyncio.Protocol):
     ) -> None:
         data = body.take()
         if body.whole:  # the usual case: one write for the whole answer
-            self._write(head + (_chunk(data) + _last_chunk(response, body) if chunked else data))
+            self._write(head + (chunk(data) + _last_chunk(response, body) if chunked else data))
             return
         while head or data:
             self._check_open()
@@ -334,7 +329,7 @@ class DownstreamConnection(asyncio.Protocol):
                 self._expires_s = self._edge.clock() + (HEAD_TIMEOUT_S if self._in_head else KEEP_ALIVE_TIMEOUT_S)
             if self._unread or self._held:
                 self._read_on()
-        elif not self._half_closed and (request.malformed is not None or self._unread or _unread(request)):
+        elif not self._half_closed and (request.malformed is not None or self._unread or _still_sending(request)):
             self._linger()
         else:
             self._close()
@@ -351,8 +346,7 @@ class DownstreamConnection(asyncio.Protocol):
         self._unread.clear()
         self._expires_s = self._edge.clock() + LINGER_TIMEOUT_S
         self._transport.write_eof()
-        while self._pauses:
-            self._resume_reading()
+        self._intake.resume_for_good()
 
     def _send_continue(self) -> None:
         self._write_interim(_CONTINUE)
@@ -387,7 +381,7 @@ class DownstreamConnection(asyncio.Protocol):
             return
         if self._pace is None or self._pace.body is not body:
             self._pace = Pace(body, now_s, body.received_bytes)
-        if not self._pace.keeps_up(now_s, least, held_back=bool(self._pauses) or body.awaits_continue):
+        if not self._pace.keeps_up(now_s, least, held_back=self._intake.paused or body.awaits_continue):
             self._reader.refuse(BadRequest(f"the request body came slower than {least} bytes a second", status=408))
 
     @property
@@ -415,7 +409,7 @@ def _has_unread(transport: asyncio.Transport) -> bool:
     return fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4)) != bytes(4)
 
 
-def _unread(request: Request) -> bool:
+def _still_sending(request: Request) -> bool:
     """Whether the caller is still sending this request."""
     return request.body is not None and not request.body.ended
 
@@ -441,10 +435,6 @@ def _framing(request: Request, response: Response, keep_alive: bool) -> tuple[by
     if not keep_alive:
         lines += b"\r\nConnection: close"
     return lines, chunked, keep_alive
-
-
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def _last_chunk(response: Response, body: BodyStream) -> bytes:

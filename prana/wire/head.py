@@ -1,5 +1,6 @@
 """Where the head of a message ends, and what may be said of one whose end has not come. Pure."""
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from prana.wire.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_LINE_BYTES
@@ -20,38 +21,46 @@ class MalformedHead(Exception):
 
 
 class HeadStart:
-    """A head on its way. `take` gives the lines that have become complete, so that a wrong one is refused at once and
-    not only when the sender is done or its time is over."""
+    """A head on its way, judged line by line, so that a wrong one is refused at once and not only when the sender is
+    done or its time is over."""
 
-    __slots__ = ("_judged", "bytes", "last")
+    __slots__ = ("_first", "_judged", "_lines", "_may_become_first", "bytes")
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        first: Callable[[bytes], object],
+        may_become_first: Callable[[bytes], bool],
+        lines: Mapping[bytes, object],
+    ) -> None:
+        """`first` raises for what is no first line, looking up in `lines` for what is no other; `may_become_first`
+        tells whether more bytes could make a first line of some."""
+        self._first = first
+        self._may_become_first = may_become_first
+        self._lines = lines
         self.bytes = b""
-        self.last = b""  # the line on its way
         self._judged = 0  # of `bytes`: complete lines
 
-    @property
-    def in_first_line(self) -> bool:
-        return self._judged == 0
-
-    def take(self, data: bytes) -> list[bytes]:
-        """`data` is all of the head so far; what has become of it is judged by `check`."""
-        self.bytes = data
+    def keep(self, data: bytes) -> None:
+        """`data` is all of the head so far. Raises what `first` and `lines` do, MalformedHead and HeadTooLarge."""
+        in_first_line = self._judged == 0
         *complete, last = data[self._judged :].split(b"\r\n")
-        self.last = last
-        self._judged = len(data) - len(last)
-        return complete
-
-    def check(self) -> None:
-        """Raises HeadTooLarge, and MalformedHead for a line that can only become a wrong one."""
-        last = self.last
-        refuse_controls(last.removesuffix(b"\r"))
+        self.bytes, self._judged = data, len(data) - len(last)
+        for line in complete:
+            if in_first_line:
+                self._first(line)
+                in_first_line = False
+            else:
+                self._lines[line]
+        beginning = last.removesuffix(b"\r")
+        if in_first_line and not self._may_become_first(beginning):
+            self._first(beginning)
+        refuse_controls(beginning)
         if len(last) > MAX_LINE_BYTES:
-            raise HeadTooLarge(f"a line of more than {MAX_LINE_BYTES} bytes", in_first_line=self.in_first_line)
-        check_extent(len(self.bytes))
+            raise HeadTooLarge(f"a line of more than {MAX_LINE_BYTES} bytes", in_first_line=in_first_line)
+        check_extent(len(data))
 
     def clear(self) -> None:
-        self.bytes, self.last, self._judged = b"", b"", 0
+        self.bytes, self._judged = b"", 0
 
 
 def check_extent(size_bytes: int) -> None:

@@ -60,7 +60,7 @@ class RequestReader:
         self._send_continue = send_continue
         self._is_own = is_own
         self._hold = hold
-        self._start = HeadStart()
+        self._start = HeadStart(request_line, may_become_request_line, lines)
         self._request: Request | None = None  # its head is complete, its body is not
         self._chunked: Chunked | None = None  # of that body, else `_left_bytes`
         self._left_bytes = 0
@@ -134,18 +134,8 @@ class RequestReader:
     def _wait_for_end(self, data: bytes) -> None:
         """Keep the beginning of a head, and refuse at once what cannot become one."""
         self.in_head = bool(data)
-        in_first_line = self._start.in_first_line
         try:
-            for line in self._start.take(data):
-                if in_first_line:
-                    request_line(line)
-                    in_first_line = False
-                else:
-                    self._lines[line]
-            beginning = self._start.last.removesuffix(b"\r")
-            if in_first_line and not may_become_request_line(beginning):
-                request_line(beginning)
-            self._start.check()
+            self._start.keep(data)
         except (MalformedField, MalformedHead, HeadTooLarge) as error:
             raise _refusal(error) from None
 

@@ -13,8 +13,9 @@ from prana.wire.answer import AnswerReader, StatusLines
 from prana.wire.body import BodyStream
 from prana.wire.fields import FieldLines, Headers
 from prana.wire.gate import WriteGate
+from prana.wire.intake import Intake
 from prana.wire.limits import CONTINUE_TIMEOUT_S
-from prana.wire.piece import write_piece
+from prana.wire.piece import chunk, write_piece
 from prana.wire.tls_failure import tls_failure
 from prana.wire.trailers import LAST_CHUNK, last_chunk
 from prana.wire.tunnel import Tunnel
@@ -46,16 +47,15 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, home: Home) -> None:
         self._home = home
         self._timeouts = home.timeouts
+        self._intake = Intake()
         self._reader = AnswerReader(home.lines, home.status_lines, self._interim, self._answer, self._new_body)
         self._transport: asyncio.Transport = None  # type: ignore[assignment] # set before anything else can run
         self._gate = WriteGate()
         self._head: asyncio.Future[Response] | None = None
         self._request: Request | None = None
-        self._body: BodyStream | None = None
         self._pump: asyncio.Task[None] | None = None
         self._poll: select.poll | None = None
         self._switching: Response | None = None
-        self._pauses = 0
         self._next_turn: asyncio.Handle | None = None  # in which the reader's rest is read
         self._tainted = False
         self.answered = False  # a byte of the current answer has arrived
@@ -117,7 +117,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _begin(self, request: Request) -> "asyncio.Future[Response]":
         self._request = request
         self._head = asyncio.get_running_loop().create_future()
-        self._body = self._pump = None
+        self._pump = None
         self._request_sent = False
         self.answered = False
         self._reader.begin(request.method)
@@ -162,7 +162,7 @@ class UpstreamConnection(asyncio.Protocol):
         if request.content_length is not None:
             return data
         end = self._last_chunk(request, body)
-        return b"%x\r\n%b\r\n%b" % (len(data), data, end) if data else end
+        return chunk(data) + end
 
     def _last_chunk(self, request: Request, body: BodyStream) -> bytes:
         end = last_chunk(body.trailers, request.connection_tokens)
@@ -190,7 +190,7 @@ class UpstreamConnection(asyncio.Protocol):
         reader = self._reader
         clean = reader.complete and reader.keep_alive and self._request_sent and not self._tainted
         reusable = clean and end is End.COMPLETE and not self._transport.is_closing()
-        self._request = self._head = self._body = None
+        self._request = self._head = None
         if not reusable:
             self.close()
         self._home.done(self, reusable)
@@ -216,8 +216,8 @@ class UpstreamConnection(asyncio.Protocol):
         """The exchange failed: before the head the waiter learns it, after it the body breaks off."""
         if self._head is not None and not self._head.done():
             self._head.set_exception(error)
-        elif self._body is not None:
-            self._body.fail(error)
+        elif self._reader.body is not None:
+            self._reader.body.fail(error)
         self.close()
 
     # asyncio.Protocol
@@ -225,6 +225,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "abort")  # noqa: S101 - uvloop's type
         self._transport = transport  # type: ignore[assignment] # uvloop transports do not inherit from asyncio's
+        self._intake.transport = self._transport
         here, there = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         if here is not None and there is not None:  # else it was reset already
             self.link = (here[:2], there[:2])
@@ -251,7 +252,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _left_over(self) -> None:
         if not self._reader.complete:
-            self._pause_reading()
+            self._intake.pause()
             self._next_turn = asyncio.get_running_loop().call_soon(self._read_on)
         elif self._switching is None:
             self._tainted = True
@@ -259,19 +260,9 @@ class UpstreamConnection(asyncio.Protocol):
     def _read_on(self) -> None:
         """What was too much for one turn of the loop."""
         self._next_turn = None
-        self._resume_reading()
+        self._intake.resume()
         data, self._reader.rest = self._reader.rest, b""
         self._read(data)
-
-    def _pause_reading(self) -> None:
-        self._pauses += 1
-        if self._pauses == 1 and not self._transport.is_closing():
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        self._pauses -= 1
-        if self._pauses == 0 and not self._transport.is_closing():
-            self._transport.resume_reading()
 
     def eof_received(self) -> None:
         self._ended(regular=True)
@@ -304,8 +295,7 @@ class UpstreamConnection(asyncio.Protocol):
     # what the reader finds
 
     def _new_body(self) -> BodyStream:
-        self._body = BodyStream(self._pause_reading, self._resume_reading)
-        return self._body
+        return BodyStream(self._intake.pause, self._intake.resume)
 
     def _answer(self, response: Response) -> None:
         head = self._head

@@ -22,7 +22,7 @@ def held_bytes(running: Running) -> int:
             held += connection._active.body._size
     for upstream in running.sidecar._pool._open:
         held += upstream._transport.get_write_buffer_size()
-        held += upstream._body._size if upstream._body is not None else 0
+        held += upstream._reader.body._size if upstream._reader.body is not None else 0
     return held
 
 
