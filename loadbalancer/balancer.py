@@ -8,14 +8,18 @@ from typing import Protocol
 
 from loadbalancer.ejection import EjectionSettings, Reason, Standing
 from loadbalancer.node import Node, NodeKey
-from loadbalancer.pick import Outcome, Pick
+from loadbalancer.pick import Outcome, Pick, Trouble
 from registry.instance import Instance
 
 
 class Rule(Protocol):
-    """How to choose among nodes that are all fit to be called; `nodes` is never empty and must not be changed."""
+    """How to choose. `fit` are the nodes that may be called now, `members` all of the service, ejected ones too, in the
+    order of the last update, which `fit` keeps. `fit` is never empty; neither must be changed.
 
-    def choose(self, nodes: Sequence[Node], now_s: float) -> Node: ...
+    None when the rule finds nobody, as some of Ribbon's do beside fit nodes: any fit one is taken then.
+    """
+
+    def choose(self, fit: Sequence[Node], members: Sequence[Node], now_s: float) -> Node | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,8 @@ class Balancer:
             return None
         # Whatever is in rotation has failed this very request: an ejected node may well have recovered meanwhile.
         untried = fresh or [node for node in self._nodes if node not in avoid]
-        node = self._rule.choose(untried or nodes, now_s)
+        fit = untried or nodes
+        node = self._rule.choose(fit, self._nodes, now_s) or fit[int(self._rng.random() * len(fit))]
         return Pick(node, now_s, node.standing.ticket, self._settle)
 
     def _probe(self, avoid: Collection[Node], now_s: float) -> Pick | None:
@@ -116,7 +121,7 @@ class Balancer:
         self._refresh()
         return Pick(node, now_s, ticket, self._settle)
 
-    def _settle(self, pick: Pick, outcome: Outcome, latency_s: float) -> None:
+    def _settle(self, pick: Pick, outcome: Outcome, latency_s: float, trouble: Trouble, retry_after_s: float) -> None:
         now_s = self._clock()
         node = pick.node
         event = self._judge(node, pick.ticket, outcome, now_s)

@@ -14,6 +14,15 @@ class Outcome(StrEnum):
     IGNORED = "ignored"
 
 
+class Trouble(StrEnum):
+    """What was the matter, as far as judges of nodes differ about it."""
+
+    NONE = "none"  # an answer came, whatever its status but those of THROTTLED
+    THROTTLED = "throttled"  # 502, 503 or 504: an answer that says that there is none
+    BROKEN = "broken"  # no answer: a timeout, a reset, no HTTP
+    REFUSED = "refused"  # nobody listens there
+
+
 class Pick:
     """The whole accounting of one attempt: `report` once at response headers, `release` once at body end.
 
@@ -23,9 +32,7 @@ class Pick:
 
     __slots__ = ("_released", "_reported", "_settle", "attempt", "node", "started_s", "ticket")
 
-    def __init__(
-        self, node: Node, started_s: float, ticket: int, settle: Callable[["Pick", Outcome, float], None]
-    ) -> None:
+    def __init__(self, node: Node, started_s: float, ticket: int, settle: "Settle") -> None:
         self.node = node
         self.started_s = started_s  # monotonic
         self.ticket = ticket
@@ -34,14 +41,20 @@ class Pick:
         self._reported = False
         self._released = False
 
-    def report(self, outcome: Outcome, latency_s: float) -> None:
-        """`latency_s`: seconds until response headers; of no account when IGNORED, the elapsed time is used then."""
+    def report(
+        self, outcome: Outcome, latency_s: float, trouble: Trouble = Trouble.NONE, retry_after_s: float = 0.0
+    ) -> None:
+        """`latency_s`: seconds until response headers; of no account when IGNORED, the elapsed time is used then.
+        `retry_after_s` is for how long the node asked to be left alone; 0 when it did not."""
         if not self._reported:
             self._reported = True
-            self._settle(self, outcome, latency_s)
+            self._settle(self, outcome, latency_s, trouble, retry_after_s)
 
     def release(self) -> None:
         if not self._released:
             self._released = True
             self.report(Outcome.IGNORED, 0.0)
             self.node.load.release()
+
+
+Settle = Callable[[Pick, Outcome, float, Trouble, float], None]

@@ -16,14 +16,14 @@ class P2cEwma:
     def __init__(self, rng: Random) -> None:
         self._random = rng.random
 
-    def choose(self, nodes: Sequence[Node], now_s: float) -> Node:
-        count = len(nodes)
+    def choose(self, fit: Sequence[Node], members: Sequence[Node], now_s: float) -> Node:
+        count = len(fit)
         if count == 1:
-            return nodes[0]
+            return fit[0]
         # int(random() * n) is a quarter of randrange's cost; the second draw skips over the first.
         first = int(self._random() * count)
         second = int(self._random() * (count - 1))
         if second >= first:
             second += 1
-        one, other = nodes[first], nodes[second]
+        one, other = fit[first], fit[second]
         return other if other.load.cost_s(now_s) < one.load.cost_s(now_s) else one

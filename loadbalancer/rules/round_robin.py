@@ -11,6 +11,6 @@ class RoundRobinRule:
     def __init__(self) -> None:
         self._turn = -1
 
-    def choose(self, nodes: Sequence[Node], now_s: float) -> Node:
-        self._turn = (self._turn + 1) % len(nodes)
-        return nodes[self._turn]
+    def choose(self, fit: Sequence[Node], members: Sequence[Node], now_s: float) -> Node:
+        self._turn = (self._turn + 1) % len(fit)
+        return fit[self._turn]

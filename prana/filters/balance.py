@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from admin.metrics import ServiceMetrics
 from loadbalancer.balancer import Balancer
-from loadbalancer.pick import Outcome, Pick
+from loadbalancer.pick import Outcome, Pick, Trouble
 from prana.errors import NoInstance, ProxyError
 from prana.request import Attempt, Request, Response
-from prana.resilience.classify import outcome_of_error, outcome_of_status
+from prana.resilience.classify import outcome_of_error, outcome_of_status, trouble_of_error, trouble_of_status
 from prana.wire.client import AttemptTimes, Client
 from prana.wire.tls import UpstreamTls
 
@@ -47,15 +47,16 @@ class Balance:
             response = await self._client.send(request, address, self._times)
         except BaseException as error:
             attempt.cause = error.cause if isinstance(error, ProxyError) else "cancelled"
-            self._settle(pick, outcome_of_error(error), attempt, started_s)
+            self._settle(pick, outcome_of_error(error), attempt, started_s, trouble_of_error(error))
             pick.release()
             raise
         attempt.status = response.status
-        self._settle(pick, outcome_of_status(response.status), attempt, started_s)
+        status = response.status
+        self._settle(pick, outcome_of_status(status), attempt, started_s, trouble_of_status(status))
         response.on_finish(lambda end: pick.release())
         return response
 
-    def _settle(self, pick: Pick, outcome: Outcome, attempt: Attempt, started_s: float) -> None:
+    def _settle(self, pick: Pick, outcome: Outcome, attempt: Attempt, started_s: float, trouble: Trouble) -> None:
         attempt.duration_s = self._clock() - started_s
-        pick.report(outcome, attempt.duration_s)
+        pick.report(outcome, attempt.duration_s, trouble)
         self._metrics.attempt(outcome)

@@ -7,8 +7,8 @@ service's answer.
 
 from collections.abc import Collection
 
-from loadbalancer.pick import Outcome
-from prana.errors import Fault, Overloaded, ProxyError
+from loadbalancer.pick import Outcome, Trouble
+from prana.errors import ConnectRefused, Fault, Overloaded, ProxyError
 from prana.resilience.breaker import Verdict
 
 # RFC 9110 section 9.2.2. Methods are case-sensitive (section 9.1).
@@ -40,6 +40,19 @@ def may_retry_status(status: int, method: bytes | str, body_replayable: bool, st
 def outcome_of_status(status: int) -> Outcome:
     """What response headers tell about the node."""
     return Outcome.FAILURE if status >= 500 or status == _TOO_MANY_REQUESTS else Outcome.SUCCESS
+
+
+def trouble_of_status(status: int) -> Trouble:
+    """The statuses are those that Ribbon's HttpClientLoadBalancerErrorHandler takes for SERVER_THROTTLED."""
+    return Trouble.THROTTLED if 502 <= status <= 504 else Trouble.NONE
+
+
+def trouble_of_error(error: BaseException) -> Trouble:
+    """What was the matter with the instance in a failed attempt."""
+    if isinstance(error, ConnectRefused):
+        return Trouble.REFUSED
+    upstream = isinstance(error, ProxyError) and error.fault is Fault.UPSTREAM
+    return Trouble.BROKEN if upstream else Trouble.NONE
 
 
 def outcome_of_error(error: BaseException) -> Outcome:

@@ -28,7 +28,7 @@ def measure(node: Node, latency_s: float) -> None:
 @given(count=st.integers(1, 12), rounds=st.integers(1, 5))
 def test_round_robin_gives_every_node_the_same_share(count: int, rounds: int) -> None:
     nodes, rule = make_nodes(count), RoundRobinRule()
-    chosen = Counter(rule.choose(nodes, 0.0) for _ in range(count * rounds))
+    chosen = Counter(rule.choose(nodes, nodes, 0.0) for _ in range(count * rounds))
     assert chosen == dict.fromkeys(nodes, rounds)
 
 
@@ -36,7 +36,7 @@ def test_round_robin_gives_every_node_the_same_share(count: int, rounds: int) ->
 def test_round_robin_survives_any_change_of_the_list(counts: list[int]) -> None:
     nodes, rule = make_nodes(9), RoundRobinRule()
     for count in counts:
-        assert rule.choose(nodes[:count], 0.0) in nodes[:count]
+        assert rule.choose(nodes[:count], nodes[:count], 0.0) in nodes[:count]
 
 
 def test_of_two_the_cheaper_is_always_chosen() -> None:
@@ -44,8 +44,8 @@ def test_of_two_the_cheaper_is_always_chosen() -> None:
     measure(cheap, 0.1)
     measure(dear, 0.2)
     rule = P2cEwma(Random(1))
-    assert {rule.choose([cheap, dear], 0) for _ in range(50)} == {cheap}
-    assert {rule.choose([dear, cheap], 0) for _ in range(50)} == {cheap}
+    assert {rule.choose([cheap, dear], [], 0) for _ in range(50)} == {cheap}
+    assert {rule.choose([dear, cheap], [], 0) for _ in range(50)} == {cheap}
 
 
 def test_the_two_drawn_are_distinct_and_every_pair_is_equally_likely() -> None:
@@ -53,21 +53,21 @@ def test_the_two_drawn_are_distinct_and_every_pair_is_equally_likely() -> None:
     nodes, rule = make_nodes(5), P2cEwma(Random(2))
     for n, node in enumerate(nodes):
         measure(node, 0.1 * (n + 1))
-    chosen = Counter(rule.choose(nodes, 0) for _ in range(20_000))
+    chosen = Counter(rule.choose(nodes, nodes, 0) for _ in range(20_000))
     shares = [chosen[node] / 20_000 for node in nodes]
     assert shares == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0], abs=0.015)
 
 
 def test_nodes_alike_share_alike() -> None:
     nodes, rule = make_nodes(4), P2cEwma(Random(3))
-    chosen = Counter(rule.choose(nodes, 0) for _ in range(20_000))
+    chosen = Counter(rule.choose(nodes, nodes, 0) for _ in range(20_000))
     assert [chosen[node] / 20_000 for node in nodes] == pytest.approx([0.25] * 4, abs=0.015)
 
 
 @pytest.mark.parametrize("rule", [P2cEwma(Random(0)), RoundRobinRule()])
 def test_a_single_node_is_chosen_always(rule: P2cEwma | RoundRobinRule) -> None:
     (node,) = make_nodes(1)
-    assert [rule.choose([node], 0) for _ in range(3)] == [node] * 3
+    assert [rule.choose([node], [node], 0) for _ in range(3)] == [node] * 3
 
 
 def test_a_rule_is_found_by_its_name() -> None:
