@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from admin import hystrix
 from admin.metrics import Event, ProxyMetrics
-from admin.views import BreakerView, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
+from admin.views import BreakerView, CommandView, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
 
 
 def metrics_document(sources: Sources, metrics: ProxyMetrics, now_epoch_s: float) -> dict[str, object]:
@@ -13,7 +13,11 @@ def metrics_document(sources: Sources, metrics: ProxyMetrics, now_epoch_s: float
     services = sources.services()
     now_epoch_ms = int(now_epoch_s * 1000)
     return {
-        "hystrix": {service.name: hystrix.command(service, now_epoch_ms) for service in services},
+        "hystrix": {
+            command.key: hystrix.described(command, now_epoch_ms)
+            for service in services
+            for command in service.commands
+        },
         "ribbon": {service.name: _balancing(service) for service in services},
         "eureka": _eureka(sources.eureka()),
         "proxy": _proxy(sources.proxy(), metrics),
@@ -32,30 +36,53 @@ def service_document(service: ServiceView) -> dict[str, object]:
         "name": service.name,
         "source": service.source,
         "known": service.known,
-        "timeout_s": service.timeout_s,
-        "breaker": _breaker(service.breaker),
+        **_command(service.own),
         "balancer": _balancing(service),
-        "bulkhead": {
-            "in_flight": service.in_flight,
-            "max_concurrent": service.max_concurrent,
-            "max_in_flight_seen": service.max_in_flight_seen,
-            "rejected_total": metrics.events[Event.SEMAPHORE_REJECTED],
-        },
         "requests": {
             "total": metrics.requests_total,
             "failed": metrics.requests_failed,
             "in_flight": metrics.in_flight,
-            "events": {event.name.lower(): metrics.events[event] for event in Event},
+            "events": _events(metrics.events),
             "fallbacks": dict(metrics.fallbacks_by_kind),
             "tunnels": metrics.tunnels,
             "tunnels_total": metrics.tunnels_total,
             "tunnel_received_bytes_total": metrics.tunnel_received_bytes,
             "tunnel_sent_bytes_total": metrics.tunnel_sent_bytes,
-            "latency_ms": {
-                f"{percentile:g}": value for percentile, value in metrics.total_latency.summary.percentiles_ms.items()
-            },
+            "latency_ms": _percentiles_ms(service.own),
+        },
+        "routes": [
+            {
+                "key": route.key,
+                **_command(route),
+                "events": _events(route.metrics.events),
+                "fallbacks": dict(route.metrics.fallbacks_by_kind),
+                "latency_ms": _percentiles_ms(route),
+            }
+            for route in service.commands[1:]
+        ],
+    }
+
+
+def _command(command: CommandView) -> dict[str, object]:
+    return {
+        "timeout_s": command.timeout_s,
+        "breaker": _breaker(command.breaker),
+        "bulkhead": {
+            "in_flight": command.in_flight,
+            "max_concurrent": command.max_concurrent,
+            "max_in_flight_seen": command.max_in_flight_seen,
+            "rejected_total": command.metrics.events[Event.SEMAPHORE_REJECTED],
         },
     }
+
+
+def _events(events: list[int]) -> dict[str, int]:
+    return {event.name.lower(): events[event] for event in Event}
+
+
+def _percentiles_ms(command: CommandView) -> dict[str, float]:
+    percentiles_ms = command.metrics.total_latency.summary.percentiles_ms
+    return {f"{percentile:g}": value for percentile, value in percentiles_ms.items()}
 
 
 def info_document(info: InfoView) -> dict[str, object]:
@@ -77,10 +104,10 @@ def _summary(service: ServiceView) -> dict[str, object]:
         "name": service.name,
         "source": service.source,
         "known": service.known,
-        "breaker": service.breaker.state if service.breaker.enabled else "disabled",
+        "breaker": service.own.breaker.state if service.own.breaker.enabled else "disabled",
         "instances": len(service.nodes),
         "ejected": sum(node.ejected for node in service.nodes),
-        "in_flight": service.in_flight,
+        "in_flight": sum(command.in_flight for command in service.commands),
         "requests_total": service.metrics.requests_total,
         "requests_failed": service.metrics.requests_failed,
     }

@@ -1,4 +1,4 @@
-"""A service as Hystrix describes a command: the fields of its event stream.
+"""How Hystrix describes a command: the fields of its event stream.
 
 Field names, order and types are those of HystrixDashboardStream and `serialize` in hystrix-serialization; dashboards
 drop a command when one is missing, and Turbine refuses one whose set of keys changes. Hence integers only, and
@@ -7,19 +7,19 @@ constants for what a proxy does not have.
 
 from admin.latency import PERCENTILES, LatencySummary
 from admin.metrics import Event, exceptions_thrown
-from admin.views import ServiceView
+from admin.views import CommandView
 
 _GROUP = "prana"
 _PERCENTILE_KEYS = {percentile: f"{percentile:g}" for percentile in PERCENTILES}
 
 
-def command(service: ServiceView, now_epoch_ms: int) -> dict[str, object]:
+def described(command: CommandView, now_epoch_ms: int) -> dict[str, object]:
     """One HystrixCommand. Times are milliseconds; health counts cover the breaker's window, events the last 10 s."""
-    breaker = service.breaker
-    events = service.metrics.recent_events()
+    breaker = command.breaker
+    events = command.metrics.recent_events()
     return {
         "type": "HystrixCommand",
-        "name": service.name,
+        "name": command.key,
         "group": _GROUP,
         "currentTime": now_epoch_ms,
         # Hystrix's isOpen() is true during the trial too.
@@ -28,11 +28,11 @@ def command(service: ServiceView, now_epoch_ms: int) -> dict[str, object]:
         "errorCount": breaker.error_count,
         "requestCount": breaker.request_count,
         **_rolling_counts(events),
-        "currentConcurrentExecutionCount": service.in_flight,
-        "rollingMaxConcurrentExecutionCount": service.max_in_flight_seen,
-        **_latency("latencyExecute", service.metrics.execute_latency.summary),
-        **_latency("latencyTotal", service.metrics.total_latency.summary),
-        **_properties(service),
+        "currentConcurrentExecutionCount": command.in_flight,
+        "rollingMaxConcurrentExecutionCount": command.max_in_flight_seen,
+        **_latency("latencyExecute", command.metrics.execute_latency.summary),
+        **_latency("latencyTotal", command.metrics.total_latency.summary),
+        **_properties(command),
         "reportingHosts": 1,
         "threadPool": _GROUP,
     }
@@ -64,9 +64,9 @@ def _latency(name: str, summary: LatencySummary) -> dict[str, object]:
     return {f"{name}_mean": int(summary.mean_ms), name: values}
 
 
-def _properties(service: ServiceView) -> dict[str, object]:
-    breaker = service.breaker
-    timeout_ms = int(service.timeout_s * 1000)
+def _properties(command: CommandView) -> dict[str, object]:
+    breaker = command.breaker
+    timeout_ms = int(command.timeout_s * 1000)
     properties: dict[str, object] = {
         "circuitBreakerRequestVolumeThreshold": breaker.request_volume_threshold,
         "circuitBreakerSleepWindowInMilliseconds": int(breaker.sleep_window_s * 1000),
@@ -79,9 +79,9 @@ def _properties(service: ServiceView) -> dict[str, object]:
         "executionTimeoutInMilliseconds": timeout_ms,
         "executionIsolationThreadInterruptOnTimeout": True,
         "executionIsolationThreadPoolKeyOverride": None,
-        "executionIsolationSemaphoreMaxConcurrentRequests": service.max_concurrent,
+        "executionIsolationSemaphoreMaxConcurrentRequests": command.max_concurrent,
         # A fallback keeps the permit of its request, so both have the same limit.
-        "fallbackIsolationSemaphoreMaxConcurrentRequests": service.max_concurrent,
+        "fallbackIsolationSemaphoreMaxConcurrentRequests": command.max_concurrent,
         # The window that requestCount is summed over: dashboards divide by it.
         "metricsRollingStatisticalWindowInMilliseconds": int(breaker.window_s * 1000),
         "requestCacheEnabled": False,

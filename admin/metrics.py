@@ -73,24 +73,68 @@ _METHOD_CLASS = {b"GET": 0, b"HEAD": 0, b"OPTIONS": 0, b"TRACE": 0, b"PUT": 1, b
 _OTHER_METHOD = 2
 
 
+class CommandMetrics:
+    """What Hystrix publishes of a command: event counts of the last 10 s, latencies of the last minute.
+
+    A command is a service, or one of its routes.
+    """
+
+    __slots__ = ("_window", "events", "execute_latency", "fallbacks_by_kind", "key", "total_latency")
+
+    def __init__(self, key: str, clock: Callable[[], float]) -> None:
+        self.key = key
+        self._window = RollingWindow(len(Event), _EVENT_WINDOW_S, _EVENT_BUCKETS, clock)
+        self.events = [0] * len(Event)  # since start, by Event
+        self.fallbacks_by_kind: Counter[str] = Counter()
+        self.execute_latency = RollingLatency()
+        self.total_latency = RollingLatency()
+
+    def event(self, event: Event) -> None:
+        self._window.add(event)
+        self.events[event] += 1
+
+    def fallback(self, kind: str) -> None:
+        """A fallback of this configured kind supplied the answer; counts the event as well."""
+        self.fallbacks_by_kind[kind] += 1
+        self.event(Event.FALLBACK_SUCCESS)
+
+    def executed(self, latency_s: float) -> None:
+        """Count a command that ran: seconds from admission to response headers, or to the failure."""
+        self.execute_latency.record(latency_s)
+
+    def answered(self, latency_s: float) -> None:
+        """Count the caller's whole wait for a command that ran, which is known once the last byte is out.
+
+        One that never ran (breaker open, bulkhead full, refused) stays out of the percentiles, as in Hystrix: its
+        latency says nothing about the service.
+        """
+        self.total_latency.record(latency_s)
+
+    def rotate(self) -> None:
+        """Close the latency histograms of the last ROTATION_S; about 0.5 ms."""
+        self.execute_latency.rotate()
+        self.total_latency.rotate()
+
+    def recent_events(self) -> list[int]:
+        """Counts of the last 10 s, by Event."""
+        return self._window.totals()
+
+
 class ServiceMetrics:
-    """Counters of one service since start, Hystrix event counts of the last 10 s, latencies of the last minute."""
+    """Counters of one service since start."""
 
     __slots__ = (
+        "_clock",
         "_requests",
-        "_window",
         "attempts",
+        "commands",
         "duration",
         "ejections",
-        "events",
-        "execute_latency",
-        "fallbacks_by_kind",
         "in_flight",
         "name",
         "requests_failed",
         "retries",
         "retries_refused",
-        "total_latency",
         "tunnel_received_bytes",
         "tunnel_sent_bytes",
         "tunnels",
@@ -99,11 +143,11 @@ class ServiceMetrics:
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         self.name = name
-        self._window = RollingWindow(len(Event), _EVENT_WINDOW_S, _EVENT_BUCKETS, clock)
+        self._clock = clock
+        self.commands: list[CommandMetrics] = []
         self._requests = [0] * (len(METHOD_CLASSES) * _STATUS_CLASSES * _OUTCOMES)
         self.requests_failed = 0
         self.in_flight = 0
-        self.events = [0] * len(Event)  # since start, by Event
         self.attempts = dict.fromkeys(Outcome, 0)  # since start
         self.retries = 0
         self.retries_refused = 0
@@ -112,24 +156,32 @@ class ServiceMetrics:
         self.tunnels_total = 0
         self.tunnel_received_bytes = 0  # from callers, of tunnels that are over
         self.tunnel_sent_bytes = 0  # to callers
-        self.fallbacks_by_kind: Counter[str] = Counter()
         self.duration = DurationBuckets()
-        self.execute_latency = RollingLatency()
-        self.total_latency = RollingLatency()
+
+    def command(self, key: str) -> CommandMetrics:
+        """The series of another command of this service."""
+        command = CommandMetrics(key, self._clock)
+        self.commands.append(command)
+        return command
+
+    @property
+    def events(self) -> list[int]:
+        """Of all commands since start, by Event."""
+        return [sum(each.events[event] for each in self.commands) for event in Event]
+
+    @property
+    def fallbacks_by_kind(self) -> Counter[str]:
+        return sum((each.fallbacks_by_kind for each in self.commands), start=Counter())
 
     def request_started(self) -> None:
         """Every start needs exactly one `request_finished`."""
         self.in_flight += 1
 
-    def request_finished(
-        self, method: bytes, status: int, outcome: RequestOutcome, latency_s: float, *, executed: bool = True
-    ) -> None:
+    def request_finished(self, method: bytes, status: int, outcome: RequestOutcome, latency_s: float) -> None:
         """Count a request whose last byte is out, or that was given up.
 
         `status` is what the caller got, 0 for nothing. `latency_s` is the caller's whole wait, that for a WebSocket
-        until it stood. `executed` is False
-        when the command never ran (breaker open, bulkhead full, refused): its latency then says nothing about the
-        service and stays out of the percentiles, as in Hystrix.
+        until it stood.
         """
         self.in_flight -= 1
         status_class = status // 100 if 100 <= status <= 599 else 0
@@ -138,8 +190,6 @@ class ServiceMetrics:
         if outcome is RequestOutcome.FAILURE or (status >= 500 and outcome is not RequestOutcome.FALLBACK):
             self.requests_failed += 1
         self.duration.observe(latency_s)
-        if executed:
-            self.total_latency.record(latency_s)
 
     def tunnel_opened(self) -> None:
         """A WebSocket stands. Every one opened needs exactly one `tunnel_closed`."""
@@ -150,14 +200,6 @@ class ServiceMetrics:
         self.tunnels -= 1
         self.tunnel_received_bytes += received_bytes
         self.tunnel_sent_bytes += sent_bytes
-
-    def executed(self, latency_s: float) -> None:
-        """Count a command that ran: seconds from admission to response headers, or to the failure."""
-        self.execute_latency.record(latency_s)
-
-    def event(self, event: Event) -> None:
-        self._window.add(event)
-        self.events[event] += 1
 
     def attempt(self, outcome: Outcome) -> None:
         """One attempt at one instance ended, with what its pick reported."""
@@ -170,22 +212,8 @@ class ServiceMetrics:
         """A retry was due, but the budget had none left."""
         self.retries_refused += 1
 
-    def fallback(self, kind: str) -> None:
-        """A fallback of this configured kind supplied the answer; counts the event as well."""
-        self.fallbacks_by_kind[kind] += 1
-        self.event(Event.FALLBACK_SUCCESS)
-
     def node_ejected(self) -> None:
         self.ejections += 1
-
-    def rotate(self) -> None:
-        """Close the latency histograms of the last ROTATION_S; about 0.5 ms."""
-        self.execute_latency.rotate()
-        self.total_latency.rotate()
-
-    def recent_events(self) -> list[int]:
-        """Counts of the last 10 s, by Event."""
-        return self._window.totals()
 
     def requests(self) -> Iterator[RequestCount]:
         """Requests since start, in a fixed order, without the combinations that never happened."""
@@ -234,6 +262,9 @@ class ProxyMetrics:
     def all_series(self) -> list[ServiceMetrics]:
         return list(self._series.values())
 
+    def all_commands(self) -> list[CommandMetrics]:
+        return [command for series in self._series.values() for command in series.commands]
+
     def connection_opened(self) -> None:
         self.connections += 1
         self.connections_total += 1
@@ -265,10 +296,10 @@ class ProxyMetrics:
         return sum(series.tunnels_total for series in self._series.values())
 
     def summarise(self) -> None:
-        """Recompute `latency` from the last rotation of every series: no second histogram on the hot path."""
-        self.latency = merged_summary(self.all_series())
+        """Recompute `latency` from the last rotation of every command: no second histogram on the hot path."""
+        self.latency = merged_summary(self.all_commands())
 
 
-def merged_summary(series: list[ServiceMetrics]) -> LatencySummary:
-    windows = (each.total_latency.window for each in series)
+def merged_summary(commands: list[CommandMetrics]) -> LatencySummary:
+    windows = (each.total_latency.window for each in commands)
     return summarise(merge(window for window in windows if window is not None))

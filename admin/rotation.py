@@ -12,9 +12,9 @@ async def keep_rotating(
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
-    """Rotate every series each ROTATION_S, until cancelled.
+    """Rotate every command's latencies each ROTATION_S, until cancelled.
 
-    One series takes about half a millisecond, so the loop gets a turn after each: hundreds of services must not
+    One command takes about half a millisecond, so the loop gets a turn after each: hundreds of services must not
     show as a stall in the proxy's p99.
     """
     due_s = clock()
@@ -23,7 +23,7 @@ async def keep_rotating(
         if due_s <= clock():  # the machine was suspended: go on from here, there is nothing to catch up with
             due_s = clock() + ROTATION_S
         await sleep(due_s - clock())
-        for series in metrics.all_series():
-            series.rotate()
+        for command in metrics.all_commands():
+            command.rotate()
             await sleep(0)
         metrics.summarise()

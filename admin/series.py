@@ -130,13 +130,14 @@ _SERVICE_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], int]], ...] 
 
 
 def _service_families(services: list[ServiceView]) -> Iterator[Family]:
+    commands = [command for service in services for command in service.commands]
     yield Family(
         "prana_circuit_state",
         "gauge",
-        "1 for the state the breaker is in.",
+        "1 for the state the breaker is in; that of a route as service:route.",
         [
-            ({"service": service.name, "state": state}, int(service.breaker.state == state))
-            for service in services
+            ({"service": command.key, "state": state}, int(command.breaker.state == state))
+            for command in commands
             for state in CIRCUIT_STATES
         ],
     )
@@ -153,8 +154,8 @@ def _service_families(services: list[ServiceView]) -> Iterator[Family]:
     yield Family(
         "prana_bulkhead_in_use",
         "gauge",
-        "Permits of max_concurrent in use.",
-        [({"service": service.name}, service.in_flight) for service in services],
+        "Permits of max_concurrent in use; those of a route as service:route.",
+        [({"service": command.key}, command.in_flight) for command in commands],
     )
 
 

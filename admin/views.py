@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from admin.metrics import ServiceMetrics
+from admin.metrics import CommandMetrics, ServiceMetrics
 
 CircuitState = Literal["closed", "open", "half-open"]
 CIRCUIT_STATES: tuple[CircuitState, ...] = ("closed", "open", "half-open")
@@ -48,19 +48,33 @@ class BreakerView:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandView:
+    """What has a breaker and a bulkhead of its own: a service, or one of its routes."""
+
+    key: str  # the service's name, and for a route ":" and the route's
+    breaker: BreakerView
+    in_flight: int  # bulkhead permits in use
+    max_concurrent: int
+    max_in_flight_seen: int  # in the last 10 s
+    timeout_s: float
+    metrics: CommandMetrics
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceView:
     name: str
     source: Literal["eureka", "static"]
     known: bool  # False: the registry no longer lists it, but it has been called
     rule: str  # balancing rule, as configured
-    breaker: BreakerView
+    commands: Sequence[CommandView]  # the service's own first
     nodes: Sequence[NodeView]
-    in_flight: int  # bulkhead permits in use
-    max_concurrent: int
-    max_in_flight_seen: int  # in the last 10 s
-    timeout_s: float
     retry_budget_balance: float  # retries the budget would grant now
     metrics: ServiceMetrics
+
+    @property
+    def own(self) -> CommandView:
+        """The command of what no route takes."""
+        return self.commands[0]
 
 
 def app_key(name: str, port: int) -> str:

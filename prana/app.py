@@ -16,39 +16,28 @@ import uvloop
 import admin.server
 from admin.metrics import COMPAT, ProxyMetrics
 from admin.rotation import keep_rotating
-from loadbalancer.balancer import Balancer, EjectionEvent
-from loadbalancer.ejection import EjectionSettings
 from loadbalancer.node import Node
-from loadbalancer.rules import rule_named
 from prana.allocator import keep_freed_memory
 from prana.apps import AppBeside, deregister, drain, leave_leases
-from prana.config.settings import ServicePolicy, Settings
+from prana.assembly import Assembly
+from prana.config.settings import Settings
 from prana.config.units import Address as ListenAddress
-from prana.filters.admit import Admit
-from prana.filters.balance import Balance
 from prana.filters.compat import Compat
-from prana.filters.deadline import Deadline
-from prana.filters.fallback import Fallback
 from prana.filters.observe import Observe
 from prana.filters.rescue import Rescue
-from prana.filters.retry import Retry
 from prana.filters.route import Endpoint, Route
 from prana.handover import Identity, Predecessor
 from prana.identity import UNKNOWN_IP, own_address, registrations_of
-from prana.journal import BreakerJournal, ShadowJournal, access_sink, log_ejection, log_unverified
-from prana.pipeline import common_pipeline, service_pipeline
+from prana.journal import ShadowJournal, access_sink
+from prana.pipeline import common_pipeline
 from prana.ports import Ports, until
 from prana.registry_client import RegistryClient
-from prana.resilience.breaker import Breaker, BreakerSettings
-from prana.resilience.budget import RetryBudget
-from prana.resilience.bulkhead import Bulkhead
-from prana.service import Service
 from prana.services import Services
 from prana.signals import Stop
 from prana.sockets import Passed, passed_by_systemd
 from prana.startup import listening
 from prana.views import Views
-from prana.wire.client import AttemptTimes, Client
+from prana.wire.client import Client
 from prana.wire.descriptors import Limits, limits_for
 from prana.wire.pool import Address, Pool
 from prana.wire.server import ProxyServer
@@ -88,10 +77,11 @@ class Sidecar:
         self._transport, self._discovery = self._registry.transport, self._registry.discovery
         self._pool = Pool(clock, self._may_dial)
         self._tls = tls_of_services(settings)
+        client = Client(self._pool, clock)
         self._services = Services(
             static,
             self._discovery,
-            self._make_service,
+            Assembly(settings, client, self._tls, self.metrics, clock, self._rng),
             self._node_gone,
             self._wait_s,
             self._tls_mode,
@@ -99,7 +89,6 @@ class Sidecar:
         )
         if self._discovery is not None:
             self._discovery.subscribe(self._services.update)
-        self._client = Client(self._pool, clock)
         self._server = ProxyServer(
             common_pipeline(
                 Observe(self.metrics, clock, access_sink(settings.log.access)),
@@ -133,46 +122,6 @@ class Sidecar:
             up_instances=self._services.listed,
             property_of=self.settings.properties.get,
         ).endpoints()
-
-    def _make_service(self, name: str, instances: tuple[Instance, ...], static: bool) -> Service:
-        policy, clock = self.settings.policy_for(name), self._clock
-        metrics = self.metrics.service(name)
-
-        def on_ejection(event: EjectionEvent) -> None:
-            if event.ejected:
-                metrics.node_ejected()
-            log_ejection(name, event)
-
-        balancer = Balancer(
-            rule_named(policy.balancer.rule, self._rng), _ejection(policy), clock, self._rng, on_ejection
-        )
-        balancer.update(instances)
-        if not policy.tls.verify and policy.tls.mode != TlsMode.NEVER:
-            log_unverified(name)
-        breaker = Breaker(name, _breaker(policy), clock, [BreakerJournal(name)])
-        bulkhead = Bulkhead(policy.max_concurrent, clock)
-        retry = policy.retry
-        budget = RetryBudget(clock, retry.budget_ratio, retry.budget_floor_per_s)
-        times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
-        handler = service_pipeline(
-            Fallback(policy.fallback),
-            Admit(breaker, bulkhead, metrics, clock),
-            Deadline(policy.timeout),
-            Retry(retry.max_retries, retry.statuses, retry.replay_bytes, budget, metrics, clock),
-            Balance(balancer, self._client, times, metrics, clock, self._tls[policy.tls]),
-        )
-        return Service(
-            name=name,
-            source="static" if static else "eureka",
-            known=True,
-            policy=policy,
-            balancer=balancer,
-            breaker=breaker,
-            bulkhead=bulkhead,
-            budget=budget,
-            metrics=metrics,
-            handler=handler,
-        )
 
     def _node_gone(self, service: str, node: Node) -> None:
         instance = node.instance
@@ -353,30 +302,6 @@ def _static_services(settings: Settings) -> dict[str, tuple[Instance, ...]]:
 
 def _with_fallback(settings: Settings) -> frozenset[str]:
     return frozenset(name for name, policy in settings.services.items() if policy.fallback is not None)
-
-
-def _ejection(policy: ServicePolicy) -> EjectionSettings:
-    eject = policy.eject
-    return EjectionSettings(
-        consecutive_failures=eject.consecutive_failures,
-        min_success_ratio=eject.min_success_ratio,
-        min_requests=eject.min_requests,
-        window_s=eject.window,
-        base_s=eject.base,
-        max_s=eject.max,
-        max_ejected_percent=eject.max_ejected_percent,
-    )
-
-
-def _breaker(policy: ServicePolicy) -> BreakerSettings:
-    breaker = policy.breaker
-    return BreakerSettings(
-        enabled=breaker.enabled,
-        window_s=breaker.window,
-        request_volume=breaker.request_volume,
-        error_percentage=breaker.error_percentage,
-        sleep_window_s=breaker.sleep_window,
-    )
 
 
 def run(settings: Settings, *, replace: bool = False) -> int:

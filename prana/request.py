@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 
-from admin.metrics import ServiceMetrics
+from admin.metrics import CommandMetrics, ServiceMetrics
 from loadbalancer.node import Node
 from prana.errors import BadRequest, ProxyError
 from prana.wire.body import BodyStream
@@ -43,6 +43,7 @@ class Request:
         "attempts",
         "body",
         "caller_ip",
+        "command",
         "connection_tokens",
         "content_length",
         "deadline_s",
@@ -101,6 +102,7 @@ class Request:
         self.idle_timeout_s = DEFAULT_IDLE_TIMEOUT_S  # between body bytes, both ways; the service's once routed
         self.deadline_s = 0.0  # monotonic; set by the deadline stage
         self.metrics: ServiceMetrics | None = None  # of the service, once routed
+        self.command: CommandMetrics | None = None  # of the service or route, once that is known
         self.executed = False  # breaker and bulkhead let it through
         self.send_interim: Callable[[int, bytes, Headers], None] | None = None
 

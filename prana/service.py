@@ -1,15 +1,27 @@
 """Everything the sidecar holds about one service it calls."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from admin.metrics import ServiceMetrics
+from admin.metrics import CommandMetrics, ServiceMetrics
 from loadbalancer.balancer import Balancer
 from prana.config.settings import ServicePolicy
 from prana.request import Handler
 from prana.resilience.breaker import Breaker
 from prana.resilience.budget import RetryBudget
 from prana.resilience.bulkhead import Bulkhead
+
+
+@dataclass(slots=True)
+class Command:
+    """What fails, is refused and is measured as one, as a HystrixCommand: a service, or one of its routes."""
+
+    key: str  # the service's name, and for a route ":" and the route's
+    timeout_s: float
+    breaker: Breaker
+    bulkhead: Bulkhead
+    metrics: CommandMetrics
 
 
 @dataclass(slots=True)
@@ -21,8 +33,7 @@ class Service:
     known: bool  # False: it has left the registry
     policy: ServicePolicy
     balancer: Balancer
-    breaker: Breaker
-    bulkhead: Bulkhead
     budget: RetryBudget
     metrics: ServiceMetrics
+    commands: Sequence[Command]  # the service's own first
     handler: Handler

@@ -7,12 +7,12 @@ from importlib.metadata import version
 import msgspec
 
 import prana
-from admin.views import AppView, BreakerView, EurekaView, InfoView, NodeView, ProxyView, ServiceView
+from admin.views import AppView, BreakerView, CommandView, EurekaView, InfoView, NodeView, ProxyView, ServiceView
 from loadbalancer.node import Node
 from prana.apps import AppBeside
 from prana.config.settings import Settings
 from prana.resilience.breaker import Breaker
-from prana.service import Service
+from prana.service import Command, Service
 from prana.services import Services
 from prana.wire.server import ProxyServer
 from registry.discovery import Discovery
@@ -101,18 +101,13 @@ class Views:
         )
 
     def _service(self, service: Service) -> ServiceView:
-        bulkhead = service.bulkhead
         return ServiceView(
             name=service.name,
             source=service.source,
             known=service.known,
             rule=service.policy.balancer.rule,
-            breaker=_breaker(service.breaker),
+            commands=[_command(command) for command in service.commands],
             nodes=[self._node(node) for node in service.balancer.nodes],
-            in_flight=bulkhead.in_use,
-            max_concurrent=bulkhead.limit,
-            max_in_flight_seen=bulkhead.max_in_use,
-            timeout_s=service.policy.timeout,
             retry_budget_balance=service.budget.balance,
             metrics=service.metrics,
         )
@@ -153,6 +148,19 @@ def _oldest(epochs_s: Sequence[float | None]) -> float | None:
     """None as long as one of them is: what holds for all can be no better than for the worst."""
     known_s = [epoch_s for epoch_s in epochs_s if epoch_s is not None]
     return min(known_s) if known_s and len(known_s) == len(epochs_s) else None
+
+
+def _command(command: Command) -> CommandView:
+    bulkhead = command.bulkhead
+    return CommandView(
+        key=command.key,
+        breaker=_breaker(command.breaker),
+        in_flight=bulkhead.in_use,
+        max_concurrent=bulkhead.limit,
+        max_in_flight_seen=bulkhead.max_in_use,
+        timeout_s=command.timeout_s,
+        metrics=command.metrics,
+    )
 
 
 def _breaker(breaker: Breaker) -> BreakerView:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from admin.metrics import Event, ServiceMetrics
+from admin.metrics import CommandMetrics, Event
 from prana.errors import CircuitOpen, Overloaded, ProxyError, ResponseTimeout
 from prana.request import End, Handler, Request, Response
 from prana.resilience.breaker import Breaker, Verdict
@@ -17,7 +17,7 @@ class Admit:
     """The command boundary, as in Hystrix: what passes counts for the breaker, and holds a place until body end."""
 
     def __init__(
-        self, breaker: Breaker, bulkhead: Bulkhead, metrics: ServiceMetrics, clock: Callable[[], float]
+        self, breaker: Breaker, bulkhead: Bulkhead, metrics: CommandMetrics, clock: Callable[[], float]
     ) -> None:
         self._breaker = breaker
         self._bulkhead = bulkhead
@@ -25,6 +25,7 @@ class Admit:
         self._clock = clock
 
     async def __call__(self, request: Request, next: Handler) -> Response:
+        request.command = self._metrics
         breaker = self._breaker
         permit = breaker.admit()
         if permit is None:

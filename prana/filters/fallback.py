@@ -1,6 +1,6 @@
 """On a failure of the service, its configured answer instead."""
 
-from admin.metrics import Event
+from admin.metrics import CommandMetrics, Event
 from prana.config.settings import Fallback as FallbackSettings
 from prana.errors import Fault, ProxyError
 from prana.filters.rescue import proxy_status
@@ -12,8 +12,9 @@ from prana.wire.headers import phrase
 class Fallback:
     """Answers for the service when it cannot: on our own errors but those the caller caused, and on 5xx."""
 
-    def __init__(self, settings: FallbackSettings | None) -> None:
+    def __init__(self, settings: FallbackSettings | None, metrics: CommandMetrics) -> None:
         self._settings = settings
+        self._metrics = metrics
 
     async def __call__(self, request: Request, next: Handler) -> Response:
         try:
@@ -21,23 +22,23 @@ class Fallback:
         except ProxyError as error:
             if error.fault is Fault.DOWNSTREAM:
                 raise
-            return self._instead_of_error(request, error)
+            return self._instead_of_error(error)
         if response.status < 500:
             return response
         if self._settings is None:
-            self._count(request, Event.FALLBACK_MISSING)
+            self._metrics.event(Event.FALLBACK_MISSING)
             return response
         cause = f"http_{response.status}"
         response.discard()
-        return self._static(request, self._settings, cause, None)
+        return self._static(self._settings, cause, None)
 
-    def _instead_of_error(self, request: Request, error: ProxyError) -> Response:
+    def _instead_of_error(self, error: ProxyError) -> Response:
         if self._settings is None:
-            self._count(request, Event.FALLBACK_MISSING)
+            self._metrics.event(Event.FALLBACK_MISSING)
             raise error
-        return self._static(request, self._settings, error.cause, error)
+        return self._static(self._settings, error.cause, error)
 
-    def _static(self, request: Request, settings: FallbackSettings, cause: str, error: ProxyError | None) -> Response:
+    def _static(self, settings: FallbackSettings, cause: str, error: ProxyError | None) -> Response:
         headers = [
             Field(b"Content-Type", settings.media_type.encode()),
             Field(b"X-Prana-Fallback", f"static; reason={cause}".encode()),
@@ -46,10 +47,5 @@ class Fallback:
         response = Response(settings.status, phrase(settings.status), headers, settings.content)
         response.error = error
         response.fallback = "static"
-        if request.metrics is not None:
-            request.metrics.fallback("static")
+        self._metrics.fallback("static")
         return response
-
-    def _count(self, request: Request, event: Event) -> None:
-        if request.metrics is not None:
-            request.metrics.event(event)

@@ -73,7 +73,9 @@ class Observe:
             series = self._metrics.other
             series.request_started()
         status = response.status if response is not None else 0
-        series.request_finished(request.method, status, outcome, latency_s, executed=request.executed)
+        series.request_finished(request.method, status, outcome, latency_s)
+        if request.executed and request.command is not None:
+            request.command.answered(latency_s)
         if self._access is not None:
             self._access(request, response, outcome, latency_s)
 

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 import pytest
 
 from admin.metrics import ProxyMetrics
-from admin.views import AppView, BreakerView, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
+from admin.views import (
+    AppView,
+    BreakerView,
+    CommandView,
+    EurekaView,
+    InfoView,
+    NodeView,
+    ProxyView,
+    ServiceView,
+    Sources,
+)
 
 
 class Clock:
@@ -138,18 +148,27 @@ def node() -> NodeView:
 
 
 @pytest.fixture
-def service(metrics: ProxyMetrics, breaker: BreakerView, node: NodeView) -> ServiceView:
+def command(metrics: ProxyMetrics, breaker: BreakerView) -> CommandView:
+    return CommandView(
+        key="users",
+        breaker=breaker,
+        in_flight=3,
+        max_concurrent=512,
+        max_in_flight_seen=17,
+        timeout_s=0.8,
+        metrics=metrics.service("users").command("users"),
+    )
+
+
+@pytest.fixture
+def service(metrics: ProxyMetrics, command: CommandView, node: NodeView) -> ServiceView:
     return ServiceView(
         name="users",
         source="eureka",
         known=True,
         rule="p2c-ewma",
-        breaker=breaker,
+        commands=[command],
         nodes=(node,),
-        in_flight=3,
-        max_concurrent=512,
-        max_in_flight_seen=17,
-        timeout_s=0.8,
         retry_budget_balance=99.5,
         metrics=metrics.service("users"),
     )

@@ -34,7 +34,9 @@ def test_proxy_counts_requests_and_gives_latencies_in_milliseconds(
     for outcome in (RequestOutcome.SUCCESS, RequestOutcome.FAILURE):
         users.request_started()
         users.request_finished(b"GET", 200, outcome, 0.25)
-    users.rotate()
+    own = users.command("users")
+    own.answered(0.25)
+    own.rotate()
     metrics.summarise()
     metrics.connection_opened()
     users.tunnel_opened()
@@ -98,17 +100,23 @@ def test_ribbon_shows_rule_nodes_and_retries(
 def test_the_list_of_services_counts_ejected_nodes_and_names_the_breaker(
     service: ServiceView, breaker: BreakerView, node: NodeView
 ) -> None:
-    shaky = replace(service, nodes=(node, replace(node, ejected=True)), breaker=replace(breaker, state="open"))
-    bare = replace(service, name="bare", breaker=replace(breaker, enabled=False))
+    shaky = replace(
+        service,
+        nodes=(node, replace(node, ejected=True)),
+        commands=[replace(service.own, breaker=replace(breaker, state="open"))],
+    )
+    bare = replace(service, name="bare", commands=[replace(service.own, breaker=replace(breaker, enabled=False))])
     listed = as_json(services_document([shaky, bare]))["services"]
     assert [(each["name"], each["breaker"]) for each in listed] == [("users", "open"), ("bare", "disabled")]
     assert (listed[0]["instances"], listed[0]["ejected"]) == (2, 1)
 
 
 def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceView, breaker: BreakerView) -> None:
-    service.metrics.event(Event.SEMAPHORE_REJECTED)
-    service.metrics.fallback("static")
-    view = replace(service, breaker=replace(breaker, state="open", retry_after_s=4.98765))
+    service.own.metrics.event(Event.SEMAPHORE_REJECTED)
+    service.own.metrics.fallback("static")
+    view = replace(
+        service, commands=[replace(service.own, breaker=replace(breaker, state="open", retry_after_s=4.98765))]
+    )
     document = as_json(service_document(view))
     assert (document["name"], document["source"], document["known"]) == ("users", "eureka", True)
     assert (document["breaker"]["state"], document["breaker"]["retry_after_s"]) == ("open", 4.988)

@@ -96,7 +96,7 @@ def busy(metrics: ProxyMetrics) -> ProxyMetrics:
         users.request_started()
         users.request_finished(b"GET", status, outcome, 0.003)
     users.attempt(Outcome.FAILURE)
-    users.fallback("static")
+    users.command("users").fallback("static")
     users.retried()
     users.request_started()
     metrics.other.request_started()
@@ -202,7 +202,7 @@ def test_the_circuit_is_in_exactly_one_state(
     breaker: BreakerView,
     state: CircuitState,
 ) -> None:
-    view = replace(service, breaker=replace(breaker, state=state))
+    view = replace(service, commands=[replace(service.own, breaker=replace(breaker, state=state))])
     family = parsed_prometheus(prometheus_text(families(sources_of(services=[view]), metrics)))["prana_circuit_state"]
     shown = {dict(labels)["state"]: number for (_, labels), number in family.samples.items()}
     assert shown == {each: float(each == state) for each in ("closed", "open", "half-open")}

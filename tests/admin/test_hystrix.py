@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from admin.hystrix import command
+from admin.hystrix import described
 from admin.metrics import Event
-from admin.views import BreakerView, ServiceView
+from admin.views import BreakerView, CommandView
 
 NOW_EPOCH_MS = 1_800_000_000_123
 
@@ -66,57 +66,57 @@ OTHERS = [
 ]
 
 
-def as_json(service: ServiceView) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(json.dumps(command(service, NOW_EPOCH_MS)))
+def as_json(command: CommandView) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(json.dumps(described(command, NOW_EPOCH_MS)))
     return document
 
 
-def test_every_key_of_the_stream_is_there_and_nothing_else(service: ServiceView) -> None:
+def test_every_key_of_the_stream_is_there_and_nothing_else(command: CommandView) -> None:
     wanted = [*INTEGERS, *MORE_INTEGERS, *BOOLEANS, *STRINGS, *LATENCIES, *OTHERS]
-    assert sorted(as_json(service)) == sorted(wanted)
+    assert sorted(as_json(command)) == sorted(wanted)
 
 
 @pytest.mark.parametrize("key", [*INTEGERS, *MORE_INTEGERS])
-def test_numbers_are_json_integers(service: ServiceView, key: str) -> None:
-    service.metrics.executed(0.0123)
-    service.metrics.rotate()
-    assert type(as_json(service)[key]) is int
+def test_numbers_are_json_integers(command: CommandView, key: str) -> None:
+    command.metrics.executed(0.0123)
+    command.metrics.rotate()
+    assert type(as_json(command)[key]) is int
 
 
 @pytest.mark.parametrize("key", [*BOOLEANS, "propertyValue_circuitBreakerEnabled"])
-def test_booleans_are_json_booleans(service: ServiceView, key: str) -> None:
-    assert type(as_json(service)[key]) is bool
+def test_booleans_are_json_booleans(command: CommandView, key: str) -> None:
+    assert type(as_json(command)[key]) is bool
 
 
 @pytest.mark.parametrize("key", [*STRINGS, "threadPool"])
-def test_names_are_strings(service: ServiceView, key: str) -> None:
-    assert isinstance(as_json(service)[key], str)
+def test_names_are_strings(command: CommandView, key: str) -> None:
+    assert isinstance(as_json(command)[key], str)
 
 
 @pytest.mark.parametrize("key", LATENCIES)
-def test_latencies_are_whole_milliseconds_by_hystrix_percentiles(service: ServiceView, key: str) -> None:
-    for view in (service.metrics.execute_latency, service.metrics.total_latency):
+def test_latencies_are_whole_milliseconds_by_hystrix_percentiles(command: CommandView, key: str) -> None:
+    for view in (command.metrics.execute_latency, command.metrics.total_latency):
         view.record(0.25)
-    service.metrics.rotate()
-    document = as_json(service)
+    command.metrics.rotate()
+    document = as_json(command)
     assert list(document[key]) == ["0", "25", "50", "75", "90", "95", "99", "99.5", "100"]
     assert all(type(value) is int and value == pytest.approx(250, rel=0.01) for value in document[key].values())
     assert document[f"{key}_mean"] == 250
 
 
-def test_execute_and_total_latency_are_not_mixed_up(service: ServiceView) -> None:
-    service.metrics.execute_latency.record(0.1)
-    service.metrics.total_latency.record(0.3)
-    service.metrics.rotate()
-    document = as_json(service)
+def test_execute_and_total_latency_are_not_mixed_up(command: CommandView) -> None:
+    command.metrics.execute_latency.record(0.1)
+    command.metrics.total_latency.record(0.3)
+    command.metrics.rotate()
+    document = as_json(command)
     assert (document["latencyExecute_mean"], document["latencyTotal_mean"]) == (100, 300)
 
 
-def test_each_event_shows_in_its_own_counter(service: ServiceView) -> None:
+def test_each_event_shows_in_its_own_counter(command: CommandView) -> None:
     for event in Event:
         for _ in range(event + 1):
-            service.metrics.event(event)
-    document = as_json(service)
+            command.metrics.event(event)
+    document = as_json(command)
     counters = {
         Event.SUCCESS: "Success",
         Event.FAILURE: "Failure",
@@ -137,21 +137,21 @@ def test_each_event_shows_in_its_own_counter(service: ServiceView) -> None:
 @pytest.mark.parametrize(("state", "is_open"), [("closed", False), ("open", True), ("half-open", True)])
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_circuit_shows_open_until_it_has_closed_again(
-    service: ServiceView, breaker: BreakerView, state: Any, is_open: bool, enabled: bool
+    command: CommandView, breaker: BreakerView, state: Any, is_open: bool, enabled: bool
 ) -> None:
-    view = replace(service, breaker=replace(breaker, state=state, enabled=enabled))
+    view = replace(command, breaker=replace(breaker, state=state, enabled=enabled))
     assert as_json(view)["isCircuitBreakerOpen"] is (is_open and enabled)
 
 
-def test_health_counts_and_their_window_are_the_breakers(service: ServiceView, breaker: BreakerView) -> None:
-    service.metrics.event(Event.FAILURE)
-    document = as_json(replace(service, breaker=replace(breaker, window_s=20.0)))
+def test_health_counts_and_their_window_are_the_breakers(command: CommandView, breaker: BreakerView) -> None:
+    command.metrics.event(Event.FAILURE)
+    document = as_json(replace(command, breaker=replace(breaker, window_s=20.0)))
     assert (document["errorPercentage"], document["errorCount"], document["requestCount"]) == (25, 10, 40)
     assert document["propertyValue_metricsRollingStatisticalWindowInMilliseconds"] == 20_000
 
 
-def test_properties_are_those_in_force(service: ServiceView) -> None:
-    document = as_json(service)
+def test_properties_are_those_in_force(command: CommandView) -> None:
+    document = as_json(command)
     assert document["name"] == "users"
     assert document["currentTime"] == NOW_EPOCH_MS
     assert document["propertyValue_circuitBreakerRequestVolumeThreshold"] == 20

@@ -3,7 +3,16 @@ from typing import Any
 
 import pytest
 
-from admin.metrics import OTHER, Event, ProxyMetrics, RequestCount, RequestOutcome, ServiceMetrics, exceptions_thrown
+from admin.metrics import (
+    OTHER,
+    CommandMetrics,
+    Event,
+    ProxyMetrics,
+    RequestCount,
+    RequestOutcome,
+    ServiceMetrics,
+    exceptions_thrown,
+)
 from loadbalancer.pick import Outcome
 
 
@@ -87,38 +96,41 @@ def test_in_flight_is_started_but_not_finished(service: ServiceMetrics, metrics:
     assert (service.in_flight, metrics.in_flight, metrics.requests_total) == (1, 2, 1)
 
 
-def test_a_request_that_never_ran_is_not_in_the_percentiles_but_in_the_buckets(service: ServiceMetrics) -> None:
-    finish(service, b"GET", 503, RequestOutcome.REJECTED, executed=False)
-    finish(service, b"GET", 200, RequestOutcome.SUCCESS)
-    service.rotate()
-    assert service.total_latency.summary.count == 1
-    assert sum(service.duration.counts) == 2
+@pytest.fixture
+def command(service: ServiceMetrics) -> CommandMetrics:
+    return service.command("users")
 
 
-def test_execute_and_total_latency_are_apart(service: ServiceMetrics) -> None:
-    service.executed(0.2)
-    service.request_started()
-    service.request_finished(b"GET", 200, RequestOutcome.SUCCESS, 0.4)
-    service.rotate()
-    assert service.execute_latency.summary.mean_ms == pytest.approx(200)
-    assert service.total_latency.summary.mean_ms == pytest.approx(400)
+def test_execute_and_total_latency_are_apart(command: CommandMetrics) -> None:
+    command.executed(0.2)
+    command.answered(0.4)
+    command.rotate()
+    assert command.execute_latency.summary.mean_ms == pytest.approx(200)
+    assert command.total_latency.summary.mean_ms == pytest.approx(400)
 
 
-def test_events_are_recent_for_ten_seconds_and_counted_for_ever(service: ServiceMetrics, clock: Any) -> None:
-    service.event(Event.TIMEOUT)
+def test_events_are_recent_for_ten_seconds_and_counted_for_ever(command: CommandMetrics, clock: Any) -> None:
+    command.event(Event.TIMEOUT)
     clock.now_s += 9.0
-    service.event(Event.FAILURE)
-    assert [service.recent_events()[event] for event in (Event.TIMEOUT, Event.FAILURE)] == [1, 1]
+    command.event(Event.FAILURE)
+    assert [command.recent_events()[event] for event in (Event.TIMEOUT, Event.FAILURE)] == [1, 1]
     clock.now_s += 1.0
-    assert [service.recent_events()[event] for event in (Event.TIMEOUT, Event.FAILURE)] == [0, 1]
-    assert service.events[Event.TIMEOUT] == service.events[Event.FAILURE] == 1
+    assert [command.recent_events()[event] for event in (Event.TIMEOUT, Event.FAILURE)] == [0, 1]
+    assert command.events[Event.TIMEOUT] == command.events[Event.FAILURE] == 1
 
 
-def test_a_fallback_counts_by_kind_and_as_an_event(service: ServiceMetrics) -> None:
-    service.fallback("static")
-    service.fallback("static")
-    assert service.fallbacks_by_kind == {"static": 2}
-    assert service.events[Event.FALLBACK_SUCCESS] == service.recent_events()[Event.FALLBACK_SUCCESS] == 2
+def test_a_fallback_counts_by_kind_and_as_an_event(command: CommandMetrics) -> None:
+    command.fallback("static")
+    command.fallback("static")
+    assert command.fallbacks_by_kind == {"static": 2}
+    assert command.events[Event.FALLBACK_SUCCESS] == command.recent_events()[Event.FALLBACK_SUCCESS] == 2
+
+
+def test_a_service_sums_up_its_commands(service: ServiceMetrics) -> None:
+    assert service.events == [0] * len(Event)
+    for key in ("users", "users:slow"):
+        service.command(key).fallback("static")
+    assert service.events[Event.FALLBACK_SUCCESS] == service.fallbacks_by_kind["static"] == 2
 
 
 @pytest.mark.parametrize(
@@ -162,9 +174,9 @@ def test_a_registry_full_of_names_cannot_make_series_without_end(metrics: ProxyM
 def test_process_latency_merges_all_services(metrics: ProxyMetrics) -> None:
     assert metrics.latency.count == 0
     for name, seconds in (("users", 0.1), ("orders", 0.3)):
-        metrics.service(name).request_started()
-        metrics.service(name).request_finished(b"GET", 200, RequestOutcome.SUCCESS, seconds)
-        metrics.service(name).rotate()
+        command = metrics.service(name).command(name)
+        command.answered(seconds)
+        command.rotate()
     metrics.summarise()
     assert metrics.latency.count == 2
     assert metrics.latency.mean_ms == pytest.approx(200)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from admin.metrics import ProxyMetrics, ServiceMetrics
+from admin.metrics import CommandMetrics, ProxyMetrics, ServiceMetrics
 from prana.request import Request, Response
 
 
@@ -54,3 +54,8 @@ def proxy_metrics(clock: Clock) -> ProxyMetrics:
 @pytest.fixture
 def metrics(proxy_metrics: ProxyMetrics) -> ServiceMetrics:
     return proxy_metrics.service("orders")
+
+
+@pytest.fixture
+def command(metrics: ServiceMetrics) -> CommandMetrics:
+    return metrics.command("orders")

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from admin.metrics import Event, ServiceMetrics
+from admin.metrics import CommandMetrics, Event
 from prana.errors import BadRequest, CircuitOpen, ConnectionBroken, NoInstance, Overloaded, ProxyError, ResponseTimeout
 from prana.filters.admit import Admit
 from prana.request import End
@@ -13,11 +13,11 @@ from .conftest import Clock, Next, answer, request
 
 
 class Stage:
-    def __init__(self, clock: Clock, metrics: ServiceMetrics) -> None:
+    def __init__(self, clock: Clock, command: CommandMetrics) -> None:
         self.breaker = Breaker("orders", BreakerSettings(request_volume=2, sleep_window_s=5.0), clock)
         self.bulkhead = Bulkhead(2, clock)
-        self.metrics = metrics
-        self.admit = Admit(self.breaker, self.bulkhead, metrics, clock)
+        self.metrics = command
+        self.admit = Admit(self.breaker, self.bulkhead, command, clock)
 
     @property
     def events(self) -> dict[Event, int]:
@@ -25,8 +25,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(clock: Clock, metrics: ServiceMetrics) -> Stage:
-    return Stage(clock, metrics)
+def stage(clock: Clock, command: CommandMetrics) -> Stage:
+    return Stage(clock, command)
 
 
 async def test_a_place_is_held_until_the_body_ends(stage: Stage) -> None:

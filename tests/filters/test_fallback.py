@@ -1,6 +1,6 @@
 import pytest
 
-from admin.metrics import Event, ServiceMetrics
+from admin.metrics import CommandMetrics, Event
 from prana.config.settings import Fallback as FallbackSettings
 from prana.errors import BadRequest, CircuitOpen, ConnectionBroken, NoInstance, Overloaded, ProxyError
 from prana.filters.fallback import Fallback
@@ -14,10 +14,8 @@ STATIC = FallbackSettings(status=203, json={"a": None})
 
 
 @pytest.fixture
-def asked(metrics: ServiceMetrics) -> Request:
-    asked = request()
-    asked.metrics = metrics
-    return asked
+def asked() -> Request:
+    return request()
 
 
 @pytest.mark.parametrize(
@@ -30,48 +28,48 @@ def asked(metrics: ServiceMetrics) -> Request:
     ],
 )
 async def test_an_error_is_answered_in_the_services_place(
-    asked: Request, metrics: ServiceMetrics, error: ProxyError, reason: bytes, status: bytes
+    asked: Request, command: CommandMetrics, error: ProxyError, reason: bytes, status: bytes
 ) -> None:
-    response = await Fallback(STATIC)(asked, Next(error))
+    response = await Fallback(STATIC, command)(asked, Next(error))
     assert (response.status, response.body, response.error, response.fallback) == (203, b'{"a":null}', error, "static")
     assert pairs(response.headers) == [
         (b"Content-Type", b"application/json"),
         (b"X-Prana-Fallback", b"static; reason=" + reason),
         (b"Proxy-Status", status),
     ]
-    assert metrics.events[Event.FALLBACK_SUCCESS] == metrics.fallbacks_by_kind["static"] == 1
+    assert command.events[Event.FALLBACK_SUCCESS] == command.fallbacks_by_kind["static"] == 1
 
 
-async def test_a_5xx_is_replaced_and_given_up(asked: Request) -> None:
+async def test_a_5xx_is_replaced_and_given_up(asked: Request, command: CommandMetrics) -> None:
     bad = answer(500)
     body = bad.body = BodyStream(lambda: None, lambda: None)
     body.feed(b"under way")
     ends: list[End] = []
     bad.on_finish(ends.append)
-    response = await Fallback(STATIC)(asked, Next(bad))
+    response = await Fallback(STATIC, command)(asked, Next(bad))
     assert (b"X-Prana-Fallback", b"static; reason=http_500") in pairs(response.headers)
     assert (b"Proxy-Status", b"prana") in pairs(response.headers)
     assert ends == [End.ABANDONED]
 
 
 @pytest.mark.parametrize("status", [200, 404, 429, 499])
-async def test_other_answers_pass(asked: Request, status: int) -> None:
+async def test_other_answers_pass(asked: Request, command: CommandMetrics, status: int) -> None:
     response = answer(status)
-    assert await Fallback(STATIC)(asked, Next(response)) is response
+    assert await Fallback(STATIC, command)(asked, Next(response)) is response
 
 
-async def test_the_callers_own_mistake_passes(asked: Request, metrics: ServiceMetrics) -> None:
+async def test_the_callers_own_mistake_passes(asked: Request, command: CommandMetrics) -> None:
     with pytest.raises(BadRequest):
-        await Fallback(STATIC)(asked, Next(BadRequest("x")))
-    assert not any(metrics.events)
+        await Fallback(STATIC, command)(asked, Next(BadRequest("x")))
+    assert not any(command.events)
 
 
 async def test_without_one_configured_everything_passes_and_is_counted_as_missing(
-    asked: Request, metrics: ServiceMetrics
+    asked: Request, command: CommandMetrics
 ) -> None:
     bad = answer(503)
-    assert await Fallback(None)(asked, Next(bad)) is bad
+    assert await Fallback(None, command)(asked, Next(bad)) is bad
     with pytest.raises(ConnectionBroken):
-        await Fallback(None)(asked, Next(ConnectionBroken("x")))
-    assert metrics.events[Event.FALLBACK_MISSING] == 2
-    assert metrics.events[Event.FALLBACK_SUCCESS] == 0
+        await Fallback(None, command)(asked, Next(ConnectionBroken("x")))
+    assert command.events[Event.FALLBACK_MISSING] == 2
+    assert command.events[Event.FALLBACK_SUCCESS] == 0

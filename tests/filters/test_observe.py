@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from admin.metrics import ProxyMetrics, RequestOutcome, ServiceMetrics
+from admin.metrics import CommandMetrics, ProxyMetrics, RequestOutcome, ServiceMetrics
 from loadbalancer.ejection import EjectionSettings, Standing
 from loadbalancer.node import Node
 from prana.errors import CircuitOpen, ConnectionBroken
@@ -130,13 +130,15 @@ async def test_a_caller_that_left_before_the_answer_counts_as_cancelled(stage: S
     assert (stage.outcome, metrics.in_flight) == (RequestOutcome.CANCELLED, 0)
 
 
-async def test_only_what_was_executed_has_a_latency(stage: Stage, metrics: ServiceMetrics) -> None:
+async def test_only_what_was_executed_has_a_latency(
+    stage: Stage, metrics: ServiceMetrics, command: CommandMetrics
+) -> None:
     for executed in (False, True):
         asked = routed(metrics)
-        asked.executed = executed
+        asked.command, asked.executed = command, executed
         (await stage.observe(asked, Next(answer()))).finish(End.COMPLETE)
-    metrics.rotate()
-    assert metrics.total_latency.summary.count == 1
+    command.rotate()
+    assert command.total_latency.summary.count == 1
 
 
 @pytest.mark.parametrize(("given", "kept"), [(b"mine", True), (b"a b", False), (b"", False), (b"a" * 129, False)])

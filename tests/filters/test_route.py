@@ -77,7 +77,7 @@ class Served(Next):
 
     def service(self, name: str, metrics: ServiceMetrics, *, websocket: bool = False) -> Service:
         policy = ServicePolicy(idle_timeout=7.0, websocket=websocket, tunnel_idle_timeout=70.0)
-        parts = dict.fromkeys(["balancer", "breaker", "bulkhead", "budget"])
+        parts = dict.fromkeys(["balancer", "budget", "commands"])
         return Service(name=name, source="static", known=True, policy=policy, metrics=metrics, handler=self, **parts)  # type: ignore[arg-type] # not used by the route
 
 

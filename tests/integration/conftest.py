@@ -357,7 +357,7 @@ class Running:
         return (
             self.sidecar._server.in_flight == 0
             and all(series.in_flight == 0 for series in self.sidecar.metrics.all_series())
-            and all(service.bulkhead.in_use == 0 for service in services)
+            and all(service.commands[0].bulkhead.in_use == 0 for service in services)
             and all(node.pending == 0 for service in services for node in service.balancer.nodes)
         )
 

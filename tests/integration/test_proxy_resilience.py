@@ -48,9 +48,9 @@ async def test_the_breaker_opens_at_twenty_requests_and_half_of_them_failed(
     replying(upstream, SERVER_ERROR)
     await until(lambda: running.upstream_connections == 0)
     assert await statuses(running, 9) == {500: 9}
-    assert running.service().breaker.state == "closed"
+    assert running.service().commands[0].breaker.state == "closed"
     assert await statuses(running, 1) == {500: 1}
-    assert running.service().breaker.state == "open"
+    assert running.service().commands[0].breaker.state == "open"
     answer = await running.ask(get(b"/orders/"))
     assert answer.problem == (503, "destination_unavailable; details=circuit_open")
     assert 1 <= int(answer.value(b"Retry-After")) <= 60
@@ -76,14 +76,14 @@ async def test_one_trial_after_the_sleep_window_closes_the_circuit(
     upstream.serve = serve
     for peer in upstream.peers:
         peer.close()
-    await until(lambda: running.service().breaker.retry_after_s == 0)
+    await until(lambda: running.service().commands[0].breaker.retry_after_s == 0)
     await asyncio.sleep(0.01)
     trial = asyncio.create_task(running.ask(get(b"/orders/")))
-    await until(lambda: running.service().breaker.state == "half-open")
+    await until(lambda: running.service().commands[0].breaker.state == "half-open")
     assert await statuses(running, 5) == {503: 5}, "only one may try"
     go_on.set()
     assert (await trial).status == 200
-    assert running.service().breaker.state == "closed"
+    assert running.service().commands[0].breaker.state == "closed"
     assert await statuses(running, 5) == {200: 5}
 
 
@@ -97,7 +97,7 @@ async def test_client_errors_and_callers_mistakes_do_not_open_the_circuit(
         caller = await running.open()
         raw = get(b"/orders/", b"Transfer-Encoding: chunked", method=b"POST") + b"x"
         assert (await caller.ask(raw)).status == 400
-    assert running.service().breaker.state == "closed"
+    assert running.service().commands[0].breaker.state == "closed"
 
 
 @pytest.mark.parametrize("status", [502, 503, 504, 500])
