@@ -9,17 +9,33 @@ from typing import Protocol
 from loadbalancer.ejection import EjectionSettings, Reason, Standing
 from loadbalancer.node import Node, NodeKey
 from loadbalancer.pick import Outcome, Pick, Trouble
+from loadbalancer.stats import ServerStats
 from registry.instance import Instance
 
 
 class Rule(Protocol):
-    """How to choose. `fit` are the nodes that may be called now, `members` all of the service, ejected ones too, in the
-    order of the last update, which `fit` keeps. `fit` is never empty; neither must be changed.
+    """How to choose. `fit` are the nodes that may be called now, `members` all that the scope leaves, ejected ones too,
+    in the order of the last update, which `fit` keeps. `fit` is never empty, and when no member is fit, it holds
+    others; neither must be changed.
 
     None when the rule finds nobody, as some of Ribbon's do beside fit nodes: any fit one is taken then.
     """
 
     def choose(self, fit: Sequence[Node], members: Sequence[Node], now_s: float) -> Node | None: ...
+
+
+class Scope(Protocol):
+    """Which members are called at all, as Ribbon's ServerListFilter decides. Orders are kept, arguments not changed."""
+
+    review_s: float  # seconds after which `near` is asked again though nothing has joined, left or changed; inf: never
+
+    def reach(self, members: list[Node]) -> list[Node]:
+        """Those that may ever be called: what ejection and panic count among."""
+        ...
+
+    def near(self, reach: list[Node], now_s: float) -> list[Node]:
+        """Those that are called while they are well: what the rule chooses among."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +61,35 @@ class Balancer:
         clock: Callable[[], float],
         rng: Random,
         on_event: Callable[[EjectionEvent], None],
+        scope: Scope | None = None,
+        make_stats: Callable[[], ServerStats] | None = None,
     ) -> None:
+        """Without a `scope` all members are called. `make_stats` is for rules that want ServerStats of each node."""
         self._rule = rule
         self._ejection = ejection
         self._clock = clock
         self._rng = rng
         self._on_event = on_event
+        self._scope = scope
+        self._make_stats = make_stats
         self._members: dict[NodeKey, Node] = {}
         # Derived from the members whenever one of them changes its standing, so that a pick rebuilds nothing.
-        self._nodes: list[Node] = []
-        self._rotation: list[Node] = []
+        self._nodes: list[Node] = []  # in reach
+        self._near: list[Node] = []
+        self._rotation: list[Node] = []  # near and not ejected
         self._next_probe_s = inf
+        self._next_review_s = inf
+        self._due_s = inf  # the earlier of both
 
     @property
     def nodes(self) -> Sequence[Node]:
-        """Every member, ejected ones too, in the order of the last update."""
+        """Every member that may be called, ejected ones too, in the order of the last update."""
         return tuple(self._nodes)
+
+    @property
+    def members(self) -> int:
+        """How many there are, those out of reach too."""
+        return len(self._members)
 
     def update(self, instances: Sequence[Instance]) -> list[Node]:
         """Take over a new membership; gives the nodes that are gone, so that their connections can be closed.
@@ -75,7 +104,8 @@ class Balancer:
             key = NodeKey.of(instance)
             node = before.get(key)
             if node is None:
-                node = Node(instance, Standing(self._ejection, self._clock, self._rng))
+                stats = self._make_stats() if self._make_stats is not None else None
+                node = Node(instance, Standing(self._ejection, self._clock, self._rng), stats)
             elif instance.last_dirty_ms > node.instance.last_dirty_ms:
                 forgiven.append(node)
             node.instance = instance
@@ -99,7 +129,7 @@ class Balancer:
         now_s = self._clock()
         nodes = self._rotation or self._nodes
         fresh = [node for node in nodes if node not in avoid] if avoid else nodes
-        if now_s >= self._next_probe_s and not (avoid and fresh):
+        if now_s >= self._due_s and not (avoid and fresh):
             probe = self._probe(avoid, now_s)
             if probe is not None:
                 return probe
@@ -108,11 +138,13 @@ class Balancer:
         # Whatever is in rotation has failed this very request: an ejected node may well have recovered meanwhile.
         untried = fresh or [node for node in self._nodes if node not in avoid]
         fit = untried or nodes
-        node = self._rule.choose(fit, self._nodes, now_s) or fit[int(self._rng.random() * len(fit))]
+        node = self._rule.choose(fit, self._near, now_s) or fit[int(self._rng.random() * len(fit))]
         return Pick(node, now_s, node.standing.ticket, self._settle)
 
     def _probe(self, avoid: Collection[Node], now_s: float) -> Pick | None:
         """One real request to the ejected node that has waited longest past its time."""
+        if now_s >= self._next_review_s:
+            self._refresh()
         waiting = [node for node in self._waiting() if node.standing.retry_at_s <= now_s and node not in avoid]
         if not waiting:
             return None
@@ -125,6 +157,8 @@ class Balancer:
         now_s = self._clock()
         node = pick.node
         event = self._judge(node, pick.ticket, outcome, now_s)
+        if node.stats is not None and outcome is not Outcome.IGNORED:
+            node.stats.settle(trouble is not Trouble.NONE, latency_s, now_s)
         if outcome is Outcome.SUCCESS:
             node.successes += 1
             node.load.succeed(pick.attempt, latency_s, now_s)
@@ -178,6 +212,8 @@ class Balancer:
 
     def _forgive(self, node: Node) -> None:
         was_ejected = node.ejected
+        if node.stats is not None:
+            node.stats.forget()
         event = self._readmit(node, Reason.REGISTERED_AGAIN)
         if was_ejected:
             self._on_event(event)
@@ -186,9 +222,15 @@ class Balancer:
         return [node for node in self._nodes if node.ejected and not node.standing.probing]
 
     def _refresh(self) -> None:
-        self._nodes = list(self._members.values())
-        self._rotation = [node for node in self._nodes if not node.ejected]
+        self._nodes = self._near = list(self._members.values())
+        if self._scope is not None:
+            now_s = self._clock()
+            self._nodes = self._scope.reach(self._nodes)
+            self._near = self._scope.near(self._nodes, now_s)
+            self._next_review_s = now_s + self._scope.review_s
+        self._rotation = [node for node in self._near if not node.ejected]
         self._next_probe_s = min(map(_retry_at_s, self._waiting()), default=inf)
+        self._due_s = min(self._next_probe_s, self._next_review_s)
 
 
 def _retry_at_s(node: Node) -> float:

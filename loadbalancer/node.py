@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from loadbalancer.ejection import Standing
 from loadbalancer.load import PeakEwma
+from loadbalancer.stats import ServerStats
 from registry.instance import Instance
 
 
@@ -23,13 +24,14 @@ class NodeKey(NamedTuple):
 class Node:
     """State survives membership updates as long as the key stays. Equal and hashable by identity."""
 
-    __slots__ = ("failures", "instance", "key", "load", "standing", "successes")
+    __slots__ = ("failures", "instance", "key", "load", "standing", "stats", "successes")
 
-    def __init__(self, instance: Instance, standing: Standing) -> None:
+    def __init__(self, instance: Instance, standing: Standing, stats: ServerStats | None = None) -> None:
         self.instance = instance  # replaced when only status or metadata change
         self.key = NodeKey.of(instance)
         self.load = PeakEwma()
         self.standing = standing
+        self.stats = stats  # kept for Ribbon's rules only
         self.successes = 0  # since the node appeared
         self.failures = 0
 

@@ -37,6 +37,8 @@ class Pick:
         self.started_s = started_s  # monotonic
         self.ticket = ticket
         self.attempt = node.load.start(started_s)
+        if node.stats is not None:
+            node.stats.start(started_s)
         self._settle = settle
         self._reported = False
         self._released = False
@@ -55,6 +57,8 @@ class Pick:
             self._released = True
             self.report(Outcome.IGNORED, 0.0)
             self.node.load.release()
+            if self.node.stats is not None:
+                self.node.stats.release()
 
 
 Settle = Callable[[Pick, Outcome, float, Trouble, float], None]
