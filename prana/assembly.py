@@ -7,7 +7,7 @@ from admin.metrics import CommandMetrics, ProxyMetrics, ServiceMetrics
 from loadbalancer.balancer import Balancer, EjectionEvent
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.rules import rule_named
-from prana.config.settings import ServicePolicy, Settings, Tls
+from prana.config.settings import CommandPolicy, ServicePolicy, Settings, Tls
 from prana.filters.admit import Admit
 from prana.filters.balance import Balance
 from prana.filters.deadline import Deadline
@@ -75,7 +75,7 @@ class Assembly:
         rule = rule_named(policy.balancer.rule, self._rng)
         return Balancer(rule, _ejection(policy), self._clock, self._rng, on_ejection)
 
-    def _command(self, key: str, policy: ServicePolicy, metrics: CommandMetrics) -> Command:
+    def _command(self, key: str, policy: CommandPolicy, metrics: CommandMetrics) -> Command:
         return Command(
             key=key,
             timeout_s=policy.timeout,
@@ -111,7 +111,7 @@ def _ejection(policy: ServicePolicy) -> EjectionSettings:
     )
 
 
-def _breaker(policy: ServicePolicy) -> BreakerSettings:
+def _breaker(policy: CommandPolicy) -> BreakerSettings:
     breaker = policy.breaker
     return BreakerSettings(
         enabled=breaker.enabled,

@@ -169,12 +169,20 @@ class Eject(Struct, frozen=True, kw_only=True):
     max_ejected_percent: Annotated[int, kinds.integer(0, 100)] = 50
 
 
-class Retry(Struct, frozen=True, kw_only=True):
+class CommandRetry(Struct, frozen=True, kw_only=True):
+    """When a command tries again. What it may cost is the service's, in Retry."""
+
     max_retries: Annotated[int, kinds.integer(0, 10)] = 2
-    budget_ratio: Annotated[float, kinds.number(0, 1)] = 0.2  # retries per request
-    budget_floor_per_s: Annotated[float, kinds.number(0, 100_000)] = 10.0
     statuses: frozenset[Annotated[int, kinds.integer(400, 599)]] = frozenset({502, 503, 504})
     replay_bytes: Annotated[int, kinds.size("0B", "64MiB")] = 64 * 1024
+
+
+class Retry(CommandRetry, frozen=True, kw_only=True):
+    """When a service's commands try again, and the budget that they share: it protects the nodes, and those are the
+    same whichever route leads to them."""
+
+    budget_ratio: Annotated[float, kinds.number(0, 1)] = 0.2  # retries per request
+    budget_floor_per_s: Annotated[float, kinds.number(0, 100_000)] = 10.0
 
 
 class Tls(Struct, frozen=True, kw_only=True):
@@ -193,8 +201,9 @@ class Tls(Struct, frozen=True, kw_only=True):
         return tuple(filter(None, (self.ca_file, self.cert_file, self.key_file)))
 
 
-class Policy(Struct, frozen=True, kw_only=True):
-    """How any service is called."""
+class CommandPolicy(Struct, frozen=True, kw_only=True):
+    """How a command is executed: a service, or one of its routes. Every key here can be set for a route, which takes
+    what it leaves out from its service, as that does from the defaults."""
 
     timeout: Span = 10.0  # until response headers, all attempts included
     attempt_timeout: Span = 5.0
@@ -203,8 +212,15 @@ class Policy(Struct, frozen=True, kw_only=True):
     max_concurrent: Count = 512
     websocket: Flag = False  # whether WebSocket handshakes reach the instance as such
     tunnel_idle_timeout: Annotated[float, kinds.duration("1s", "24h")] = 300.0  # without a byte either way
-    balancer: Balancer = Balancer()
     breaker: Breaker = Breaker()
+    retry: CommandRetry = CommandRetry()
+
+
+class Policy(CommandPolicy, frozen=True, kw_only=True):
+    """How any service is called: how its commands are executed, and what belongs to its nodes and is the same for all
+    of its routes."""
+
+    balancer: Balancer = Balancer()
     eject: Eject = Eject()
     retry: Retry = Retry()
     tls: Tls = Tls()
