@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.peers import DIRECT, PEERS, PRANA_BARE
+from tests.bench.peers import DIRECT, PEERS
 
 _NAMES = (DIRECT, *(peer.name for peer in PEERS))
 
@@ -32,8 +32,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add(
         "--only", type=_texts, default=(), metavar="NAME,...", help="scenarios that begin so: get-100, get-1m-c32, rate"
     )
-    add("--peers", type=_peers, metavar="NAME,...", help=f"of {', '.join(_NAMES)}; default: all but {PRANA_BARE.name}")
-    add("--bare", action="store_true", help=f"also {PRANA_BARE.name}: breaker, ejection, retries and P2C-EWMA off")
+    add("--peers", type=_peers, metavar="NAME,...", help=f"of {', '.join(_NAMES)}; default: all")
     add("--connections", type=_counts, metavar="N,...", help="default 1,32,256")
     add("--rounds", type=_count, metavar="N", help="default 3")
     add("--seconds", type=_count, metavar="N", help="of each closed-loop run; default 3")
@@ -56,10 +55,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     args = parser.parse_args(arguments)
     quick: bool = args.quick
-    peers = args.peers or tuple(name for name in _NAMES if name != PRANA_BARE.name)
     return Options(
         only=args.only,
-        peers=(*peers, PRANA_BARE.name) if args.bare and PRANA_BARE.name not in peers else peers,
+        peers=args.peers or _NAMES,
         connections=args.connections or ((1, 32) if quick else (1, 32, 256)),
         rounds=args.rounds or (1 if quick else 3),
         seconds=args.seconds or (1 if quick else 3),

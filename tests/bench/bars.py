@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.bench.peers import PRANA
+from tests.bench.peers import PRANA, PRANA_BARE
 from tests.bench.samples import Medians
 
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `most`, in the figure's unit, or as a multiple of `peer`'s figure."""
+    """At most `most`: in the figure's unit, as a multiple of `peer`'s figure, or in that unit above `beyond`'s."""
 
     most: float
     peer: str = ""
+    beyond: str = ""
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Bar:
     figure: str
     bar: tuple[Limit, ...]
     aim: tuple[Limit, ...]
+    peer: str = PRANA  # whose figure it is
 
 
 BARS = (
@@ -31,6 +33,13 @@ BARS = (
         "cpu_us",
         (Limit(0.8, "envoy"),),
         (Limit(0.5, "envoy"), Limit(1.5, "haproxy")),
+    ),
+    Bar(
+        "CPU per request of the resilience path",
+        "get-100-c32",
+        "cpu_us",
+        (Limit(8, beyond=PRANA_BARE.name),),
+        (Limit(5, beyond=PRANA_BARE.name),),
     ),
     Bar("CPU per request, 1 connection", "get-100-c1", "cpu_us", (Limit(0.8, "envoy"),), (Limit(0.6, "envoy"),)),
     Bar("CPU per MiB, 1 MiB GET", "get-1m-c32", "cpu_us", (Limit(1.3, "envoy"),), (Limit(1.0, "envoy"),)),
@@ -57,6 +66,8 @@ class Finding:
 def findings(bar: Bar, limits: tuple[Limit, ...], medians: Medians) -> Iterator[Finding]:
     for limit in limits:
         if limit.peer:
-            yield Finding(limit, medians.ratio(bar.scenario, bar.figure, PRANA, limit.peer))
+            yield Finding(limit, medians.ratio(bar.scenario, bar.figure, bar.peer, limit.peer))
+        elif limit.beyond:
+            yield Finding(limit, medians.difference(bar.scenario, bar.figure, bar.peer, limit.beyond))
         else:
-            yield Finding(limit, medians.get(bar.scenario, PRANA, bar.figure))
+            yield Finding(limit, medians.get(bar.scenario, bar.peer, bar.figure))

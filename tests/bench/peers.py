@@ -20,6 +20,7 @@ class Peer:
     arguments: tuple[str, ...]  # may hold <<dir>>, where the rendered templates are
     version_arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    only: str = ""  # takes part in the scenarios whose names begin so
 
     def start(self, program: str, directory: Path, nodes: tuple[int, int]) -> tuple[Server, int]:
         """The running program and its port. It need not answer yet."""
@@ -77,6 +78,7 @@ PRANA_BARE = Peer(
         *("--set", "defaults.balancer.rule=RoundRobinRule"),
     ),
     ("version",),
+    only="get-100",
 )
 
 PEERS = (NGINX, HAPROXY, ENVOY, TRAEFIK, PRANA_FULL, PRANA_BARE)

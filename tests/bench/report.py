@@ -72,7 +72,7 @@ class Report:
         yield "| | Prana | bar | | aim | |"
         yield "|---|---|---|---|---|---|"
         for bar in BARS:
-            measured = _number(medians.get(bar.scenario, PRANA, bar.figure))
+            measured = _number(medians.get(bar.scenario, bar.peer, bar.figure))
             cells = " | ".join(_judged(bar, limits, medians) for limits in (bar.bar, bar.aim))
             yield f"| {bar.title} | {measured} | {cells} |"
         yield ""
@@ -111,13 +111,17 @@ def _judged(bar: Bar, limits: tuple[Limit, ...], medians: Medians) -> str:
 
 
 def _verdict(finding: Finding) -> str:
-    if finding.measured is None or not finding.limit.peer:
+    if finding.measured is None or not (finding.limit.peer or finding.limit.beyond):
         return finding.verdict
-    return f"{finding.verdict} ({finding.measured:.2f}x)"
+    return f"{finding.verdict} ({finding.measured:.2f}{'x' if finding.limit.peer else ''})"
 
 
 def _times(limit: Limit) -> str:
-    return f" x {limit.peer}" if limit.peer else ""
+    return f" x {limit.peer}" if limit.peer else f" beyond {limit.beyond}" if limit.beyond else ""
+
+
+def _than(limit: Limit) -> dict[str, str]:
+    return {"beyond": limit.beyond} if limit.beyond else {"of": limit.peer}
 
 
 def _number(value: float | None) -> str:
@@ -148,10 +152,10 @@ def _bar_json(bar: Bar, medians: Medians) -> dict[str, object]:
         "title": bar.title,
         "scenario": bar.scenario,
         "figure": bar.figure,
-        "prana": medians.get(bar.scenario, PRANA, bar.figure),
+        "prana": medians.get(bar.scenario, bar.peer, bar.figure),
         **{
             name: [
-                {"most": found.limit.most, "of": found.limit.peer, "measured": found.measured, "verdict": found.verdict}
+                {"most": found.limit.most, **_than(found.limit), "measured": found.measured, "verdict": found.verdict}
                 for found in findings(bar, limits, medians)
             ]
             for name, limits in (("bar", bar.bar), ("aim", bar.aim))

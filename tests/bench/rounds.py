@@ -21,8 +21,11 @@ class Contest:
     entrants: Sequence[Entrant]
     direct_takes_part: bool  # beyond the constant rate, where the others are compared with it
 
-    def targets(self, with_direct: bool) -> list[Target]:
-        return [*([self.direct] if with_direct else []), *(entrant.target for entrant in self.entrants)]
+    def entrants_of(self, scenario: Scenario) -> list[Entrant]:
+        return [entrant for entrant in self.entrants if scenario.name.startswith(entrant.peer.only)]
+
+    def targets(self, scenario: Scenario, with_direct: bool) -> list[Target]:
+        return [*([self.direct] if with_direct else []), *(entrant.target for entrant in self.entrants_of(scenario))]
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,13 @@ def _runs(contest: Contest, extent: Extent, scenario: Scenario) -> Iterator[tupl
     """One round: who is measured, and how."""
     match scenario:
         case ClosedLoop():
-            for target in contest.targets(with_direct=contest.direct_takes_part):
+            for target in contest.targets(scenario, with_direct=contest.direct_takes_part):
                 yield target.name, partial(closed_loop.measure, contest.wrk, target, scenario, extent.seconds)
         case ConstantRate():
-            for target in contest.targets(with_direct=True):
+            for target in contest.targets(scenario, with_direct=True):
                 yield target.name, partial(constant_rate.measure, target, scenario, extent.rate_seconds)
         case Start():
-            for entrant in contest.entrants:
+            for entrant in contest.entrants_of(scenario):
                 yield entrant.peer.name, partial(start.measure, entrant.peer, entrant.program, contest.nodes)
 
 

@@ -45,6 +45,11 @@ class Medians:
         ours, theirs = self.get(scenario, peer, figure), self.get(scenario, to, figure)
         return ours / theirs if ours and theirs and min(ours, theirs) > 0 else None
 
+    def difference(self, scenario: str, figure: str, peer: str, to: str) -> float | None:
+        """How much the figure of `peer` is above that of `to`."""
+        ours, theirs = self.get(scenario, peer, figure), self.get(scenario, to, figure)
+        return ours - theirs if ours is not None and theirs is not None else None
+
     def nested(self) -> dict[str, dict[str, dict[str, float]]]:
         """By scenario, peer and figure."""
         tree: dict[str, dict[str, dict[str, float]]] = {}

@@ -11,16 +11,12 @@ def test_scenarios_are_chosen_by_how_their_names_begin() -> None:
     assert names == ["get-100-c1", "get-100-c32", "rate"]
 
 
-def test_all_scenarios_and_all_peers_but_the_bare_prana_are_the_default() -> None:
+def test_all_scenarios_and_all_peers_are_the_default() -> None:
     options = parse([])
 
     assert options.connections == (1, 32, 256)
     assert options.rounds == 3
-    assert options.peers == ("direct", "nginx", "haproxy", "envoy", "traefik", "prana")
-
-
-def test_bare_adds_a_peer_to_those_named() -> None:
-    assert parse(["--peers", "prana", "--bare"]).peers == ("prana", "prana-bare")
+    assert options.peers == ("direct", "nginx", "haproxy", "envoy", "traefik", "prana", "prana-bare")
 
 
 def test_a_flag_overrides_what_quick_means() -> None:

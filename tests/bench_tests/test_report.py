@@ -38,6 +38,12 @@ def test_what_is_exactly_at_the_bar_passes() -> None:
     assert "| pass (0.80x) |" in report(cpu_us("prana", 40.0), cpu_us("envoy", 50.0)).markdown()
 
 
+def test_a_limit_above_a_peer_is_held_against_the_difference() -> None:
+    text = report(cpu_us("prana", 60.0), cpu_us("prana-bare", 53.5)).markdown()
+
+    assert "| 60 | 8 beyond prana-bare | pass (6.50) | 5 beyond prana-bare | fail (6.50) |" in text
+
+
 def test_errors_and_absent_peers_are_named_with_their_reasons() -> None:
     text = report(Sample("get-100-c32", "prana", 2, {}, "3 read errors")).markdown()
 

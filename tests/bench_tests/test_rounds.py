@@ -2,9 +2,9 @@ import pytest
 
 from tests.bench import closed_loop, constant_rate, rounds
 from tests.bench.field import Entrant
-from tests.bench.peers import ENVOY, PRANA_FULL
+from tests.bench.peers import ENVOY, PRANA_BARE, PRANA_FULL
 from tests.bench.samples import Figures, RunError
-from tests.bench.scenarios import GET_100, ClosedLoop, ConstantRate
+from tests.bench.scenarios import GET_100, KINDS, ClosedLoop, ConstantRate
 from tests.bench.target import Target
 
 ENTRANTS = [Entrant(peer, "/bin/false", Target(peer.name, 1)) for peer in (ENVOY, PRANA_FULL)]
@@ -29,6 +29,17 @@ def test_peers_take_turns_and_one_that_fails_does_not_end_the_others(monkeypatch
     assert [sample.peer for sample in samples] == ["direct", "envoy", "prana"] * 2
     assert [sample.error for sample in samples] == ["", "1 read errors", ""] * 2
     assert len(said) == 7
+
+
+def test_a_peer_for_some_scenarios_is_left_out_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closed_loop, "measure", lambda *_: {"per_s": 1.0})
+    bare = Entrant(PRANA_BARE, "/bin/false", Target("prana-bare", 1))
+    field = rounds.Contest("/bin/false", (1, 2), Target("direct", 1), [bare], False)
+    scenarios = [ClosedLoop(kind, 1) for kind in KINDS]
+
+    samples = rounds.run(field, rounds.Extent(1, 1, 1), scenarios, lambda _: None)
+
+    assert [sample.scenario for sample in samples] == ["get-100-c1"]
 
 
 def test_added_latency_is_less_that_of_the_direct_call_in_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
