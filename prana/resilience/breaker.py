@@ -26,9 +26,11 @@ _SUCCESS, _FAILURE = 0, 1  # kinds in the window
 
 Permit = NewType("Permit", int)
 CircuitState = Literal["closed", "open", "half-open"]  # pybreaker's words
+Force = Literal["none", "open", "closed"]
 _CLOSED: Final = "closed"
 _OPEN: Final = "open"
 _HALF_OPEN: Final = "half-open"
+_BYSTANDER: Final = Permit(0)  # admitted by force: its outcome is counted and changes no state
 
 
 class Verdict(Enum):
@@ -48,6 +50,7 @@ class BreakerSettings:
     request_volume: int = 20
     error_percentage: int = 50
     sleep_window_s: float = 5.0
+    force: Force = "none"
 
 
 class Breaker:
@@ -72,6 +75,8 @@ class Breaker:
         # The one permit whose outcome may change the state: shared by all requests of a closed period, or held by the
         # trial alone. Every change of state issues a new one, which makes all outcomes still under way late.
         self._permit = Permit(1)
+        self._force: Force = settings.force
+        self._free = settings.force == "none"  # whether everybody is admitted, closed as it is
         self._opened_s = 0.0
         guarded = [_Guarded(listener) for listener in listeners]
         self._bus = CircuitBreaker(fail_max=sys.maxsize, name=name, listeners=guarded)
@@ -81,12 +86,40 @@ class Breaker:
 
         Once more than `sleep_window_s` has passed since the circuit opened, one caller gets the trial.
         """
+        if self._free:
+            return self._permit
+        if self._force != "none" and self.settings.enabled:
+            return self._forced()
         if self.state == _CLOSED:
             return self._permit
         if self.state == _OPEN and self._clock() > self._opened_s + self.settings.sleep_window_s:
             self._enter(_HALF_OPEN)
             return self._permit
         return None
+
+    def _forced(self) -> Permit | None:
+        if self._force == "open":
+            return None
+        return self._permit if self.state == _CLOSED else _BYSTANDER
+
+    @property
+    def force(self) -> Force:
+        """What an operator wants, whatever the traffic tells: "open" refuses all, "closed" admits all, "none" leaves
+        it to the breaker. Meanwhile the state goes on to follow the outcomes. Without effect on a disabled breaker.
+        """
+        return self._force
+
+    @force.setter
+    def force(self, force: Force) -> None:
+        self._force = force
+        self._free = self.state == _CLOSED and force == "none"
+
+    @property
+    def is_open(self) -> bool:
+        """As Hystrix shows it: also during the trial, never when disabled or forced closed, always when forced open."""
+        if not self.settings.enabled or self._force == "closed":
+            return False
+        return self._force == "open" or self.state != _CLOSED
 
     def record(self, permit: Permit, verdict: Verdict) -> None:
         """Give the permit back with what the request told.
@@ -152,6 +185,7 @@ class Breaker:
 
     def _enter(self, state: CircuitState) -> None:
         self.state = state
+        self._free = state == _CLOSED and self._force == "none"
         self._permit = Permit(self._permit + 1)
         if state == _OPEN:
             self._opened_s = self._clock()

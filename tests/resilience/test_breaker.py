@@ -225,6 +225,48 @@ def test_a_disabled_breaker_admits_everything_and_still_counts(clock: Clock) -> 
     assert (breaker.state, breaker.request_count, breaker.error_percentage) == ("closed", 100, 100)
 
 
+def test_forced_open_admits_nobody_and_follows_what_is_under_way(breaker: Breaker, clock: Clock) -> None:
+    late = breaker.admit()
+    assert late is not None
+    breaker.force = "open"
+    assert (breaker.admit(), breaker.state, breaker.is_open) == (None, "closed", True)
+    breaker.record(late, Verdict.FAILURE)
+    assert breaker.error_count == 1
+    clock.now_s += 100
+    assert breaker.admit() is None, "no trial either"
+    breaker.force = "none"
+    assert (breaker.admit() is not None, breaker.is_open) == (True, False)
+
+
+def test_forced_closed_admits_everybody_while_the_state_goes_on_to_follow(breaker: Breaker, clock: Clock) -> None:
+    breaker.force = "closed"
+    requests(breaker, failures=30)
+    assert (breaker.state, breaker.is_open, breaker.error_count) == ("open", False, 30)
+    clock.now_s += SLEEP_S + 0.001
+    requests(breaker, successes=1)
+    breaker.force = "none"
+    assert breaker.is_open, "a success that was forced in is no trial"
+    requests(breaker, successes=1)
+    assert not breaker.is_open
+
+
+def test_a_trial_under_way_decides_though_the_circuit_is_forced(breaker: Breaker, clock: Clock) -> None:
+    trip(breaker)
+    permit = trial(breaker, clock)
+    breaker.force = "closed"
+    requests(breaker, failures=1)
+    assert (breaker.state, breaker.is_open) == ("half-open", False)
+    breaker.record(permit, Verdict.SUCCESS)
+    assert breaker.state == "closed"
+    breaker.force = "open"
+    assert breaker.admit() is None
+
+
+def test_a_disabled_breaker_cannot_be_forced(clock: Clock) -> None:
+    breaker = Breaker("orders", replace(BreakerSettings(), enabled=False, force="open"), clock)
+    assert (breaker.admit() is not None, breaker.is_open) == (True, False)
+
+
 def test_retry_after_is_the_rest_of_the_sleep_window(breaker: Breaker, clock: Clock) -> None:
     assert breaker.retry_after_s == 0
     trip(breaker)
