@@ -8,7 +8,7 @@ from typing import Protocol
 
 from loadbalancer.ejection import EjectionSettings, Reason, Standing
 from loadbalancer.node import Node, NodeKey
-from loadbalancer.pick import Outcome, Pick, Trouble
+from loadbalancer.pick import CONNECTION_TROUBLES, Outcome, Pick, Trouble
 from loadbalancer.stats import ServerStats
 from registry.instance import Instance
 
@@ -158,13 +158,13 @@ class Balancer:
         node = pick.node
         event = self._judge(node, pick.ticket, outcome, now_s)
         if node.stats is not None and outcome is not Outcome.IGNORED:
-            node.stats.settle(trouble is not Trouble.NONE, latency_s, now_s)
+            node.stats.settle(trouble in CONNECTION_TROUBLES, latency_s, now_s)
         if outcome is Outcome.SUCCESS:
             node.successes += 1
             node.load.succeed(pick.attempt, latency_s, now_s)
         elif outcome is Outcome.FAILURE:
             node.failures += 1
-            node.load.fail(pick.attempt, latency_s, now_s)
+            node.load.fail(pick.attempt, latency_s, now_s, retry_after_s)
         else:
             node.load.ignore(pick.attempt, now_s - pick.started_s, now_s)
         if event is not None:

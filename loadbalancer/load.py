@@ -68,9 +68,10 @@ class PeakEwma:
         self._estimate_s = latency_s
         self._updated_s = now_s
 
-    def fail(self, attempt: int, latency_s: float, now_s: float) -> None:
+    def fail(self, attempt: int, latency_s: float, now_s: float, retry_after_s: float = 0.0) -> None:
+        """`retry_after_s`: for how long the node asked to be left alone."""
         self._unlist(attempt)
-        self._estimate_s = max(self._decayed_s(now_s), latency_s, FAILURE_PENALTY_S)
+        self._estimate_s = max(self._decayed_s(now_s), latency_s, FAILURE_PENALTY_S, retry_after_s)
         self._updated_s = now_s
 
     def ignore(self, attempt: int, latency_s: float, now_s: float) -> None:

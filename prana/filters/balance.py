@@ -1,5 +1,6 @@
 """One attempt: take a pick, send, settle the pick."""
 
+import time
 from collections.abc import Callable
 
 from admin.metrics import ServiceMetrics
@@ -8,6 +9,7 @@ from loadbalancer.pick import Outcome, Pick, Trouble
 from prana.errors import NoInstance, ProxyError
 from prana.request import Attempt, Request, Response
 from prana.resilience.classify import outcome_of_error, outcome_of_status, trouble_of_error, trouble_of_status
+from prana.resilience.retry_after import ASKS, retry_after_s
 from prana.wire.client import AttemptTimes, Client
 from prana.wire.tls import UpstreamTls
 
@@ -25,6 +27,7 @@ class Balance:
         metrics: ServiceMetrics,
         clock: Callable[[], float],
         tls: UpstreamTls | None = None,
+        epoch_s: Callable[[], float] = time.time,
     ) -> None:
         """`tls` is for instances that are called by it."""
         self._balancer = balancer
@@ -33,6 +36,7 @@ class Balance:
         self._metrics = metrics
         self._clock = clock
         self._tls = tls
+        self._epoch_s = epoch_s
 
     async def __call__(self, request: Request) -> Response:
         pick = self._balancer.pick([attempt.node for attempt in request.attempts] if request.attempts else ())
@@ -50,13 +54,21 @@ class Balance:
             self._settle(pick, outcome_of_error(error), attempt, started_s, trouble_of_error(error))
             pick.release()
             raise
-        attempt.status = response.status
-        status = response.status
-        self._settle(pick, outcome_of_status(status), attempt, started_s, trouble_of_status(status))
+        status = attempt.status = response.status
+        asked_s = retry_after_s(response.headers, self._epoch_s()) if status in ASKS else 0.0
+        self._settle(pick, outcome_of_status(status), attempt, started_s, trouble_of_status(status), asked_s)
         response.on_finish(lambda end: pick.release())
         return response
 
-    def _settle(self, pick: Pick, outcome: Outcome, attempt: Attempt, started_s: float, trouble: Trouble) -> None:
+    def _settle(
+        self,
+        pick: Pick,
+        outcome: Outcome,
+        attempt: Attempt,
+        started_s: float,
+        trouble: Trouble,
+        asked_s: float = 0.0,
+    ) -> None:
         attempt.duration_s = self._clock() - started_s
-        pick.report(outcome, attempt.duration_s, trouble)
+        pick.report(outcome, attempt.duration_s, trouble, asked_s)
         self._metrics.attempt(outcome)

@@ -14,6 +14,8 @@ from prana.resilience.breaker import Verdict
 # RFC 9110 section 9.2.2. Methods are case-sensitive (section 9.1).
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 _TOO_MANY_REQUESTS = 429
+# Those throttled are what Ribbon's HttpClientLoadBalancerErrorHandler takes for SERVER_THROTTLED.
+_TROUBLES = {_TOO_MANY_REQUESTS: Trouble.LIMITED, **dict.fromkeys((502, 503, 504), Trouble.THROTTLED)}
 
 
 def is_idempotent(method: bytes | str) -> bool:
@@ -43,8 +45,8 @@ def outcome_of_status(status: int) -> Outcome:
 
 
 def trouble_of_status(status: int) -> Trouble:
-    """The statuses are those that Ribbon's HttpClientLoadBalancerErrorHandler takes for SERVER_THROTTLED."""
-    return Trouble.THROTTLED if 502 <= status <= 504 else Trouble.NONE
+    """What was the matter with an instance that answered so."""
+    return _TROUBLES.get(status, Trouble.NONE)
 
 
 def trouble_of_error(error: BaseException) -> Trouble:

@@ -6,12 +6,14 @@ import pytest
 from admin.metrics import ServiceMetrics
 from loadbalancer.balancer import Balancer
 from loadbalancer.ejection import EjectionSettings
+from loadbalancer.load import FAILURE_PENALTY_S
 from loadbalancer.pick import Outcome
 from loadbalancer.rules import rule_named
 from prana.errors import BadRequest, ConnectionBroken, NoInstance
 from prana.filters.balance import Balance
 from prana.request import End, Request, Response
 from prana.wire.client import AttemptTimes
+from prana.wire.fields import Field
 from prana.wire.pool import Address
 from registry.instance import Instance
 
@@ -44,7 +46,7 @@ class Stage:
             [Instance(app="A", id=name, host=name, ip="10.0.0.1", port=80) for name in ("a", "b", "c")]
         )
         self.metrics = metrics
-        self.balance = Balance(self.balancer, self.client, TIMES, metrics, clock)  # type: ignore[arg-type] # a fake
+        self.balance = Balance(self.balancer, self.client, TIMES, metrics, clock, epoch_s=lambda: 10.0)  # type: ignore[arg-type] # a fake
 
     @property
     def pending(self) -> int:
@@ -102,6 +104,26 @@ async def test_every_attempt_is_judged_once(
     node = asked.attempts[0].node
     assert (node.successes, node.failures) == (int(outcome is Outcome.SUCCESS), int(outcome is Outcome.FAILURE))
     assert (asked.attempts[0].result, stage.pending) == (word, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "field", "load_s"),
+    [
+        pytest.param(503, Field(b"Retry-After", b"30"), 30.0, id="longer than the penalty of any failure"),
+        pytest.param(429, Field(b"retry-after", b"Thu, 01 Jan 1970 00:01:50 GMT"), 100.0, id="until a date"),
+        pytest.param(503, Field(b"Retry-After", b"3600"), 300.0, id="bounded"),
+        pytest.param(503, Field(b"Retry-After", b"2"), FAILURE_PENALTY_S, id="shorter"),
+        pytest.param(500, Field(b"Retry-After", b"30"), FAILURE_PENALTY_S, id="a status that does not ask"),
+        pytest.param(200, Field(b"Retry-After", b"30"), 0.25, id="no failure"),
+    ],
+)
+async def test_a_node_that_asks_to_be_left_alone_costs_as_much(
+    stage: Stage, clock: Clock, status: int, field: Field, load_s: float
+) -> None:
+    stage.client.next = Next(Response(status, b"", [field], b""))
+    asked = request()
+    (await stage.balance(asked)).finish(End.COMPLETE)
+    assert asked.attempts[0].node.load.cost_s(clock.now_s) == load_s
 
 
 async def test_without_any_instance_nobody_is_asked(stage: Stage) -> None:

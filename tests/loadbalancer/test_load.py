@@ -55,6 +55,14 @@ def test_a_failure_never_makes_a_node_look_fast(before_s: float, latency_s: floa
     assert load.cost_s(0) == pytest.approx(expected_s)
 
 
+@pytest.mark.parametrize(("retry_after_s", "expected_s"), [(60.0, 60.0), (1.0, FAILURE_PENALTY_S)])
+def test_a_node_that_asked_to_be_left_alone_costs_as_many_seconds(retry_after_s: float, expected_s: float) -> None:
+    load = measured(0.002, now_s=0)
+    load.fail(load.start(0), 0.001, now_s=0, retry_after_s=retry_after_s)
+    load.release()
+    assert load.cost_s(0) == expected_s
+
+
 def test_a_failure_is_compared_with_the_decayed_estimate() -> None:
     load = measured(10.0, now_s=0)
     load.fail(load.start(20), 0.001, now_s=20)

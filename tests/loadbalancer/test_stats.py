@@ -165,10 +165,11 @@ def test_no_answer_and_502_to_504_are_connection_failures(trouble: Trouble) -> N
     assert f.stats.tripped(f.clock.now_s)
 
 
-def test_any_other_answer_even_a_500_ends_the_run() -> None:
+@pytest.mark.parametrize("trouble", [Trouble.NONE, Trouble.LIMITED])
+def test_any_other_answer_even_a_500_or_429_ends_the_run(trouble: Trouble) -> None:
     f = Balanced()
     f.attempt(Outcome.FAILURE, Trouble.REFUSED)
-    f.attempt(Outcome.FAILURE, Trouble.NONE)
+    f.attempt(Outcome.FAILURE, trouble)
     assert (f.stats.failures, f.stats.requests) == (0, 2)
 
 

@@ -2,7 +2,7 @@ from asyncio import CancelledError
 
 import pytest
 
-from loadbalancer.pick import Outcome
+from loadbalancer.pick import Outcome, Trouble
 from prana.errors import (
     BadRequest,
     ConnectionBroken,
@@ -22,6 +22,8 @@ from prana.resilience.classify import (
     may_retry_status,
     outcome_of_error,
     outcome_of_status,
+    trouble_of_error,
+    trouble_of_status,
     verdict_of_error,
     verdict_of_status,
 )
@@ -108,3 +110,14 @@ def test_a_status_means(status: int, outcome: Outcome, verdict: Verdict) -> None
 )
 def test_an_error_means(error: BaseException, outcome: Outcome, verdict: Verdict) -> None:
     assert (outcome_of_error(error), verdict_of_error(error)) == (outcome, verdict)
+
+
+def test_judges_of_nodes_are_told_what_was_the_matter() -> None:
+    troubles = {status: trouble_of_status(status) for status in (200, 404, 429, 500, 501, 502, 503, 504, 505)}
+    throttled = dict.fromkeys((502, 503, 504), Trouble.THROTTLED)
+    assert troubles == dict.fromkeys(troubles, Trouble.NONE) | {429: Trouble.LIMITED} | throttled
+    assert trouble_of_error(ConnectRefused("x")) is Trouble.REFUSED
+    for error in (ConnectTimeout("x"), ResponseTimeout("x"), ConnectionBroken("x"), UpstreamProtocolError("x")):
+        assert trouble_of_error(error) is Trouble.BROKEN
+    for mistake in (Overloaded("x"), BadRequest("x"), CancelledError(), KeyError("a mistake of ours")):
+        assert trouble_of_error(mistake) is Trouble.NONE
