@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from admin.latency import DurationBuckets, LatencySummary, RollingLatency, merge, summarise
-from loadbalancer.pick import Outcome
+from loadbalancer.outcome import Outcome
 from loadbalancer.window import RollingWindow
 
 OTHER = "other"

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from loadbalancer.ejection import EjectionSettings, Reason, Standing
 from loadbalancer.node import Node, NodeKey
-from loadbalancer.pick import CONNECTION_TROUBLES, Outcome, Pick, Trouble
+from loadbalancer.outcome import CONNECTION_TROUBLES, Outcome, Trouble
+from loadbalancer.pick import Pick
 from loadbalancer.stats import ServerStats
 from registry.instance import Instance
 

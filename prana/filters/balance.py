@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from admin.metrics import ServiceMetrics
 from loadbalancer.balancer import Balancer
-from loadbalancer.pick import Outcome, Pick, Trouble
+from loadbalancer.outcome import Outcome, Trouble
+from loadbalancer.pick import Pick
 from prana.errors import NoInstance, ProxyError
 from prana.request import Attempt, Request, Response
 from prana.resilience.classify import outcome_of_error, outcome_of_status, trouble_of_error, trouble_of_status

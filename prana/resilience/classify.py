@@ -7,7 +7,7 @@ service's answer.
 
 from collections.abc import Collection
 
-from loadbalancer.pick import Outcome, Trouble
+from loadbalancer.outcome import Outcome, Trouble
 from prana.errors import ConnectRefused, Fault, Overloaded, ProxyError
 from prana.resilience.breaker import Verdict
 

@@ -8,7 +8,7 @@ import pytest
 from admin.documents import info_document, metrics_document, service_document, services_document
 from admin.metrics import Event, ProxyMetrics, RequestOutcome
 from admin.views import AppView, BreakerView, EurekaView, NodeView, ServiceView, Sources
-from loadbalancer.pick import Outcome
+from loadbalancer.outcome import Outcome
 
 NOW_EPOCH_S = 1_800_000_000.1234
 

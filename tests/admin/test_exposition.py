@@ -13,7 +13,7 @@ from admin.latency import BUCKET_BOUNDS_S
 from admin.metrics import ProxyMetrics, RequestOutcome
 from admin.series import families
 from admin.views import AppView, BreakerView, CircuitState, EurekaView, NodeView, ServiceView, Sources
-from loadbalancer.pick import Outcome
+from loadbalancer.outcome import Outcome
 
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (-?[0-9.e+-]+|\+Inf|NaN)")
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(,|$)')

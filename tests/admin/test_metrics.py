@@ -13,7 +13,7 @@ from admin.metrics import (
     ServiceMetrics,
     exceptions_thrown,
 )
-from loadbalancer.pick import Outcome
+from loadbalancer.outcome import Outcome
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from admin.metrics import ServiceMetrics
 from loadbalancer.balancer import Balancer
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.load import FAILURE_PENALTY_S
-from loadbalancer.pick import Outcome
+from loadbalancer.outcome import Outcome
 from loadbalancer.rules import rule_named
 from prana.errors import BadRequest, ConnectionBroken, NoInstance
 from prana.filters.balance import Balance

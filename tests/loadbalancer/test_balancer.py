@@ -10,7 +10,8 @@ from loadbalancer.balancer import Balancer, EjectionEvent
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.load import UNMEASURED_S
 from loadbalancer.node import Node
-from loadbalancer.pick import Outcome, Pick
+from loadbalancer.outcome import Outcome
+from loadbalancer.pick import Pick
 from loadbalancer.rules.p2c_ewma import P2cEwma
 from loadbalancer.rules.round_robin import RoundRobinRule
 from registry.instance import Instance, Status

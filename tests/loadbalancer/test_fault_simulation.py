@@ -13,7 +13,8 @@ import pytest
 
 from loadbalancer.balancer import Balancer
 from loadbalancer.ejection import EjectionSettings
-from loadbalancer.pick import Outcome, Pick
+from loadbalancer.outcome import Outcome
+from loadbalancer.pick import Pick
 from loadbalancer.rules import rule_named
 from registry.instance import Instance
 

@@ -6,7 +6,7 @@ import pytest
 
 from loadbalancer.balancer import Balancer
 from loadbalancer.ejection import EjectionSettings
-from loadbalancer.pick import Outcome, Trouble
+from loadbalancer.outcome import Outcome, Trouble
 from loadbalancer.rules.round_robin import RoundRobinRule
 from loadbalancer.stats import CircuitSettings, ServerStats
 from registry.instance import Instance

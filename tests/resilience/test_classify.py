@@ -2,7 +2,7 @@ from asyncio import CancelledError
 
 import pytest
 
-from loadbalancer.pick import Outcome, Trouble
+from loadbalancer.outcome import Outcome, Trouble
 from prana.errors import (
     BadRequest,
     ConnectionBroken,
