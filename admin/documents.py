@@ -73,6 +73,11 @@ def _command(command: CommandView) -> dict[str, object]:
             "max_in_flight_seen": command.max_in_flight_seen,
             "rejected_total": command.metrics.events[Event.SEMAPHORE_REJECTED],
         },
+        "fallback_bulkhead": {
+            "in_flight": command.fallbacks_in_flight,
+            "max_concurrent": command.fallback_max_concurrent,
+            "rejected_total": command.metrics.events[Event.FALLBACK_REJECTION],
+        },
     }
 
 

@@ -48,7 +48,7 @@ def _rolling_counts(events: list[int]) -> dict[str, object]:
         "rollingCountFallbackEmit": 0,
         "rollingCountFallbackFailure": events[Event.FALLBACK_FAILURE],
         "rollingCountFallbackMissing": events[Event.FALLBACK_MISSING],
-        "rollingCountFallbackRejection": 0,
+        "rollingCountFallbackRejection": events[Event.FALLBACK_REJECTION],
         "rollingCountFallbackSuccess": events[Event.FALLBACK_SUCCESS],
         "rollingCountResponsesFromCache": 0,
         "rollingCountSemaphoreRejected": events[Event.SEMAPHORE_REJECTED],
@@ -80,8 +80,7 @@ def _properties(command: CommandView) -> dict[str, object]:
         "executionIsolationThreadInterruptOnTimeout": True,
         "executionIsolationThreadPoolKeyOverride": None,
         "executionIsolationSemaphoreMaxConcurrentRequests": command.max_concurrent,
-        # A fallback keeps the permit of its request, so both have the same limit.
-        "fallbackIsolationSemaphoreMaxConcurrentRequests": command.max_concurrent,
+        "fallbackIsolationSemaphoreMaxConcurrentRequests": command.fallback_max_concurrent,
         # The window that requestCount is summed over: dashboards divide by it.
         "metricsRollingStatisticalWindowInMilliseconds": int(breaker.window_s * 1000),
         "requestCacheEnabled": False,

@@ -36,8 +36,12 @@ class Event(IntEnum):
     SEMAPHORE_REJECTED = 5  # bulkhead full
     FALLBACK_SUCCESS = 6
     FALLBACK_FAILURE = 7
-    FALLBACK_MISSING = 8  # none configured, the caller got the error
-    CANCELLED = 9  # the caller hung up
+    FALLBACK_REJECTION = 8  # too many fallbacks in progress, the caller got the error
+    FALLBACK_MISSING = 9  # none configured, the caller got the error
+    CANCELLED = 10  # the caller hung up
+
+
+_THROWN = (Event.BAD_REQUEST, Event.FALLBACK_FAILURE, Event.FALLBACK_REJECTION, Event.FALLBACK_MISSING)
 
 
 class RequestOutcome(IntEnum):
@@ -232,7 +236,7 @@ class ServiceMetrics:
 
 def exceptions_thrown(events: list[int]) -> int:
     """Hystrix's derived EXCEPTION_THROWN: events that reached the caller as an error of the command."""
-    return events[Event.BAD_REQUEST] + events[Event.FALLBACK_FAILURE] + events[Event.FALLBACK_MISSING]
+    return sum(events[event] for event in _THROWN)
 
 
 class ProxyMetrics:

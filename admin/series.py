@@ -16,6 +16,7 @@ _NODE_STATES = ("available", "ejected", "unavailable")
 _FALLBACK_EVENTS = {
     "success": Event.FALLBACK_SUCCESS,
     "failure": Event.FALLBACK_FAILURE,
+    "rejected": Event.FALLBACK_REJECTION,
     "missing": Event.FALLBACK_MISSING,
 }
 
@@ -82,7 +83,7 @@ def _request_families(series: list[ServiceMetrics]) -> Iterator[Family]:
     yield Family(
         "prana_fallbacks",
         "counter",
-        "Requests that needed a fallback; missing: none was configured.",
+        "Requests that needed a fallback; missing: none was configured, rejected: too many were in progress.",
         [
             ({"service": each.name, "outcome": outcome}, each.events[event])
             for each in series

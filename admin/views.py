@@ -56,6 +56,8 @@ class CommandView:
     in_flight: int  # bulkhead permits in use
     max_concurrent: int
     max_in_flight_seen: int  # in the last 10 s
+    fallbacks_in_flight: int
+    fallback_max_concurrent: int
     timeout_s: float
     metrics: CommandMetrics
 

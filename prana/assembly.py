@@ -81,6 +81,7 @@ class Assembly:
             timeout_s=policy.timeout,
             breaker=Breaker(key, _breaker(policy), self._clock, [BreakerJournal(key)]),
             bulkhead=Bulkhead(policy.max_concurrent, self._clock),
+            fallback_bulkhead=Bulkhead(policy.fallback_max_concurrent, self._clock),
             metrics=metrics,
         )
 
@@ -90,7 +91,7 @@ class Assembly:
         clock, retry = self._clock, policy.retry
         times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
         return service_pipeline(
-            Fallback(policy.fallback, command.metrics),
+            Fallback(policy.fallback, command.fallback_bulkhead, command.metrics),
             Admit(command.breaker, command.bulkhead, command.metrics, clock),
             Deadline(policy.timeout),
             Retry(retry.max_retries, retry.statuses, retry.replay_bytes, budget, metrics, clock),

@@ -64,6 +64,7 @@ class Request:
         "path",
         "proxy_port",
         "received_s",
+        "release_place",
         "request_id",
         "rewritten",
         "send_interim",
@@ -104,6 +105,7 @@ class Request:
         self.metrics: ServiceMetrics | None = None  # of the service, once routed
         self.command: CommandMetrics | None = None  # of the service or route, once that is known
         self.executed = False  # breaker and bulkhead let it through
+        self.release_place: Callable[[End], None] | None = None  # of the bulkhead; the fallback stage sees to it
         self.send_interim: Callable[[int, bytes, Headers], None] | None = None
 
 

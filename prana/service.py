@@ -21,6 +21,7 @@ class Command:
     timeout_s: float
     breaker: Breaker
     bulkhead: Bulkhead
+    fallback_bulkhead: Bulkhead
     metrics: CommandMetrics
 
 

@@ -158,6 +158,8 @@ def _command(command: Command) -> CommandView:
         in_flight=bulkhead.in_use,
         max_concurrent=bulkhead.limit,
         max_in_flight_seen=bulkhead.max_in_use,
+        fallbacks_in_flight=command.fallback_bulkhead.in_use,
+        fallback_max_concurrent=command.fallback_bulkhead.limit,
         timeout_s=command.timeout_s,
         metrics=command.metrics,
     )

@@ -14,7 +14,11 @@ _OVERLOAD_RETRY_AFTER_S = 1.0
 
 
 class Admit:
-    """The command boundary, as in Hystrix: what passes counts for the breaker, and holds a place until body end."""
+    """The command boundary, as in Hystrix: what passes counts for the breaker, and holds a place.
+
+    The place is left on the request as `release_place`: it is held until the last byte of the answer is out, also of a
+    fallback's that had to be found first.
+    """
 
     def __init__(
         self, breaker: Breaker, bulkhead: Bulkhead, metrics: CommandMetrics, clock: Callable[[], float]
@@ -23,6 +27,7 @@ class Admit:
         self._bulkhead = bulkhead
         self._metrics = metrics
         self._clock = clock
+        self._release_place = self._release  # bound once
 
     async def __call__(self, request: Request, next: Handler) -> Response:
         request.command = self._metrics
@@ -38,12 +43,12 @@ class Admit:
             detail = f"{self._bulkhead.limit} requests to this service are in progress already"
             raise Overloaded(detail, retry_after_s=_OVERLOAD_RETRY_AFTER_S)
         request.executed = True
+        request.release_place = self._release_place
         started_s = self._clock()
         try:
             response = await next(request)
         except BaseException as error:
             breaker.record(permit, verdict_of_error(error))
-            self._bulkhead.release()
             self._metrics.event(_event_of(error))
             self._metrics.executed(self._clock() - started_s)
             raise
@@ -51,7 +56,6 @@ class Admit:
         breaker.record(permit, verdict)
         self._metrics.event(Event.SUCCESS if verdict is Verdict.SUCCESS else Event.FAILURE)
         self._metrics.executed(self._clock() - started_s)
-        response.on_finish(self._release)
         return response
 
     def _release(self, end: End) -> None:

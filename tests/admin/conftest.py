@@ -155,6 +155,8 @@ def command(metrics: ProxyMetrics, breaker: BreakerView) -> CommandView:
         in_flight=3,
         max_concurrent=512,
         max_in_flight_seen=17,
+        fallbacks_in_flight=2,
+        fallback_max_concurrent=64,
         timeout_s=0.8,
         metrics=metrics.service("users").command("users"),
     )

@@ -126,6 +126,7 @@ def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceVi
         "max_in_flight_seen": 17,
         "rejected_total": 1,
     }
+    assert document["fallback_bulkhead"] == {"in_flight": 2, "max_concurrent": 64, "rejected_total": 0}
     assert document["requests"]["fallbacks"] == {"static": 1}
     assert document["requests"]["events"]["fallback_success"] == 1
     assert document["requests"]["latency_ms"]["99.5"] == 0

@@ -126,11 +126,12 @@ def test_each_event_shows_in_its_own_counter(command: CommandView) -> None:
         Event.SEMAPHORE_REJECTED: "SemaphoreRejected",
         Event.FALLBACK_SUCCESS: "FallbackSuccess",
         Event.FALLBACK_FAILURE: "FallbackFailure",
+        Event.FALLBACK_REJECTION: "FallbackRejection",
         Event.FALLBACK_MISSING: "FallbackMissing",
     }
     shown = {event: document[f"rollingCount{name}"] for event, name in counters.items()}
     assert shown == {event: event + 1 for event in counters}
-    thrown = (Event.BAD_REQUEST, Event.FALLBACK_FAILURE, Event.FALLBACK_MISSING)
+    thrown = (Event.BAD_REQUEST, Event.FALLBACK_FAILURE, Event.FALLBACK_REJECTION, Event.FALLBACK_MISSING)
     assert document["rollingCountExceptionsThrown"] == sum(event + 1 for event in thrown)
 
 
@@ -160,5 +161,6 @@ def test_properties_are_those_in_force(command: CommandView) -> None:
     assert document["propertyValue_executionTimeoutInMilliseconds"] == 800
     assert document["propertyValue_executionIsolationThreadTimeoutInMilliseconds"] == 800
     assert document["propertyValue_executionIsolationSemaphoreMaxConcurrentRequests"] == 512
+    assert document["propertyValue_fallbackIsolationSemaphoreMaxConcurrentRequests"] == 64
     assert document["propertyValue_executionIsolationStrategy"] == "SEMAPHORE"
     assert (document["currentConcurrentExecutionCount"], document["rollingMaxConcurrentExecutionCount"]) == (3, 17)

@@ -57,6 +57,7 @@ attempt_timeout = "5s"
 connect_timeout = "1s"
 idle_timeout = "60s"
 max_concurrent = 512
+fallback_max_concurrent = 512
 websocket = false
 tunnel_idle_timeout = "5m"
 [defaults.balancer]

@@ -1,15 +1,20 @@
 import asyncio
+from functools import partial
 
 import pytest
 
 from admin.metrics import CommandMetrics, Event
+from prana.config.settings import Fallback as FallbackSettings
 from prana.errors import BadRequest, CircuitOpen, ConnectionBroken, NoInstance, Overloaded, ProxyError, ResponseTimeout
 from prana.filters.admit import Admit
-from prana.request import End
+from prana.filters.fallback import Fallback
+from prana.request import End, Handler, Request, Response
 from prana.resilience.breaker import Breaker, BreakerSettings
 from prana.resilience.bulkhead import Bulkhead
 
 from .conftest import Clock, Next, answer, request
+
+STATIC = FallbackSettings(body="instead")
 
 
 class Stage:
@@ -18,6 +23,11 @@ class Stage:
         self.bulkhead = Bulkhead(2, clock)
         self.metrics = command
         self.admit = Admit(self.breaker, self.bulkhead, command, clock)
+        self.fallback_bulkhead = Bulkhead(1, clock)
+
+    async def command(self, request: Request, next: Handler, fallback: FallbackSettings | None = None) -> Response:
+        """Admit with the end of the command above it."""
+        return await Fallback(fallback, self.fallback_bulkhead, self.metrics)(request, partial(self.admit, next=next))
 
     @property
     def events(self) -> dict[Event, int]:
@@ -31,7 +41,7 @@ def stage(clock: Clock, command: CommandMetrics) -> Stage:
 
 async def test_a_place_is_held_until_the_body_ends(stage: Stage) -> None:
     asked = request()
-    response = await stage.admit(asked, Next(answer()))
+    response = await stage.command(asked, Next(answer()))
     assert (stage.bulkhead.in_use, asked.executed) == (1, True)
     response.finish(End.ABANDONED)
     assert stage.bulkhead.in_use == 0
@@ -61,15 +71,39 @@ async def test_an_error_counts_by_whose_fault_it_is_and_gives_its_place_back(
     stage: Stage, error: BaseException, counted: int, event: Event
 ) -> None:
     with pytest.raises(type(error)):
-        await stage.admit(request(), Next(error))
+        await stage.command(request(), Next(error))
     assert (stage.breaker.request_count, stage.breaker.error_count) == (counted, counted)
     assert stage.bulkhead.in_use == 0
-    assert stage.events == {event: 1}
+    assert {each: count for each, count in stage.events.items() if each != Event.FALLBACK_MISSING} == {event: 1}
+
+
+@pytest.mark.parametrize("failure", [ConnectionBroken("x"), ResponseTimeout("x"), answer(500)])
+async def test_a_place_is_held_until_the_answer_of_the_fallback_ends(
+    stage: Stage, failure: ProxyError | Response
+) -> None:
+    response = await stage.command(request(), Next(failure), STATIC)
+    assert (response.fallback, stage.bulkhead.in_use, stage.fallback_bulkhead.in_use) == ("static", 1, 1)
+    response.finish(End.COMPLETE)
+    assert (stage.bulkhead.in_use, stage.fallback_bulkhead.in_use) == (0, 0)
+
+
+async def test_neither_a_short_circuited_nor_a_rejected_request_holds_a_place_while_its_fallback_answers(
+    stage: Stage,
+) -> None:
+    held = [await stage.command(request(), Next(answer())) for _ in range(2)]
+    rejected = await stage.command(request(), Next(answer()), STATIC)
+    assert (rejected.fallback, stage.bulkhead.in_use) == ("static", 2)
+    for response in (*held, rejected):
+        response.finish(End.COMPLETE)
+    assert stage.bulkhead.in_use == 0
+    stage.breaker.force = "open"
+    assert (await stage.command(request(), Next(answer()), STATIC)).fallback == "static"
+    assert stage.bulkhead.in_use == 0
 
 
 async def fail(stage: Stage) -> None:
     with pytest.raises(ProxyError):
-        await stage.admit(request(), Next(ConnectionBroken("x")))
+        await stage.command(request(), Next(ConnectionBroken("x")))
 
 
 async def test_an_open_circuit_asks_nobody_and_says_when_to_come_back(stage: Stage, clock: Clock) -> None:
@@ -81,7 +115,7 @@ async def test_an_open_circuit_asks_nobody_and_says_when_to_come_back(stage: Sta
         await stage.admit(asked, next)
     assert raised.value.retry_after_s == 3
     assert "100 % of 2" in raised.value.detail
-    assert (next.calls, asked.executed, stage.bulkhead.in_use) == (0, False, 0)
+    assert (next.calls, asked.executed, asked.release_place) == (0, False, None)
     assert stage.events[Event.SHORT_CIRCUITED] == 1
 
 
@@ -89,7 +123,7 @@ async def test_one_trial_closes_it_again(stage: Stage, clock: Clock) -> None:
     await fail(stage)
     await fail(stage)
     clock.now_s += 5.1
-    (await stage.admit(request(), Next(answer()))).finish(End.COMPLETE)
+    await stage.admit(request(), Next(answer()))
     assert stage.breaker.state == "closed"
 
 
