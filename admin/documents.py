@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from admin import hystrix
-from admin.metrics import Event, ProxyMetrics
+from admin.metrics import CommandMetrics, Event, ProxyMetrics, ServiceMetrics
 from admin.views import BreakerView, CommandView, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
 
 
@@ -43,7 +43,7 @@ def service_document(service: ServiceView) -> dict[str, object]:
             "failed": metrics.requests_failed,
             "in_flight": metrics.in_flight,
             "events": _events(metrics.events),
-            "fallbacks": dict(metrics.fallbacks_by_kind),
+            **_fallbacks(metrics),
             "tunnels": metrics.tunnels,
             "tunnels_total": metrics.tunnels_total,
             "tunnel_received_bytes_total": metrics.tunnel_received_bytes,
@@ -55,7 +55,7 @@ def service_document(service: ServiceView) -> dict[str, object]:
                 "key": route.key,
                 **_command(route),
                 "events": _events(route.metrics.events),
-                "fallbacks": dict(route.metrics.fallbacks_by_kind),
+                **_fallbacks(route.metrics),
                 "latency_ms": _percentiles_ms(route),
             }
             for route in service.commands[1:]
@@ -78,6 +78,14 @@ def _command(command: CommandView) -> dict[str, object]:
             "max_concurrent": command.fallback_max_concurrent,
             "rejected_total": command.metrics.events[Event.FALLBACK_REJECTION],
         },
+    }
+
+
+def _fallbacks(metrics: ServiceMetrics | CommandMetrics) -> dict[str, object]:
+    return {
+        "fallbacks": dict(metrics.fallbacks_by_kind),
+        "fallback_causes": dict(metrics.fallbacks_by_cause),
+        "fallback_failures": dict(metrics.fallback_failures_by_kind),
     }
 
 

@@ -83,13 +83,24 @@ class CommandMetrics:
     A command is a service, or one of its routes.
     """
 
-    __slots__ = ("_window", "events", "execute_latency", "fallbacks_by_kind", "key", "total_latency")
+    __slots__ = (
+        "_window",
+        "events",
+        "execute_latency",
+        "fallback_failures_by_kind",
+        "fallbacks_by_cause",
+        "fallbacks_by_kind",
+        "key",
+        "total_latency",
+    )
 
     def __init__(self, key: str, clock: Callable[[], float]) -> None:
         self.key = key
         self._window = RollingWindow(len(Event), _EVENT_WINDOW_S, _EVENT_BUCKETS, clock)
         self.events = [0] * len(Event)  # since start, by Event
         self.fallbacks_by_kind: Counter[str] = Counter()
+        self.fallbacks_by_cause: Counter[str] = Counter()
+        self.fallback_failures_by_kind: Counter[str] = Counter()
         self.execute_latency = RollingLatency()
         self.total_latency = RollingLatency()
 
@@ -97,10 +108,15 @@ class CommandMetrics:
         self._window.add(event)
         self.events[event] += 1
 
-    def fallback(self, kind: str) -> None:
+    def fallback(self, kind: str, cause: str) -> None:
         """A fallback of this configured kind supplied the answer; counts the event as well."""
         self.fallbacks_by_kind[kind] += 1
+        self.fallbacks_by_cause[cause] += 1
         self.event(Event.FALLBACK_SUCCESS)
+
+    def fallback_failed(self, kind: str) -> None:
+        """One of this kind had no answer; when that goes for the whole chain, FALLBACK_FAILURE is counted apart."""
+        self.fallback_failures_by_kind[kind] += 1
 
     def executed(self, latency_s: float) -> None:
         """Count a command that ran: seconds from admission to response headers, or to the failure."""
@@ -176,6 +192,14 @@ class ServiceMetrics:
     @property
     def fallbacks_by_kind(self) -> Counter[str]:
         return sum((each.fallbacks_by_kind for each in self.commands), start=Counter())
+
+    @property
+    def fallbacks_by_cause(self) -> Counter[str]:
+        return sum((each.fallbacks_by_cause for each in self.commands), start=Counter())
+
+    @property
+    def fallback_failures_by_kind(self) -> Counter[str]:
+        return sum((each.fallback_failures_by_kind for each in self.commands), start=Counter())
 
     def request_started(self) -> None:
         """Every start needs exactly one `request_finished`."""

@@ -4,7 +4,7 @@ Base units, counters in `_total`. Labels are service, state, method class, statu
 few values, and services beyond those known share one `other` series, so that no caller can make series.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from admin.exposition import Buckets, Family, Kind, Labels
 from admin.latency import BUCKET_BOUNDS_S
@@ -90,6 +90,13 @@ def _request_families(series: list[ServiceMetrics]) -> Iterator[Family]:
             for outcome, event in _FALLBACK_EVENTS.items()
         ],
     )
+    for name, help_text, counts in _FALLBACK_COUNTERS:
+        samples = [
+            ({"service": each.name, "outcome": word}, count)
+            for each in series
+            for word, count in sorted(counts(each).items())
+        ]
+        yield Family(name, "counter", help_text, samples)
     for name, help_text, value in _SERVICE_COUNTERS:
         yield _by_service(name, "counter", help_text, series, value)
 
@@ -102,6 +109,19 @@ def _tunnels(series: ServiceMetrics) -> int:
     return series.tunnels
 
 
+_FALLBACK_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], Mapping[str, int]]], ...] = (
+    ("prana_fallback_answers", "Answers by fallbacks, by kind.", lambda series: series.fallbacks_by_kind),
+    (
+        "prana_fallback_causes",
+        "Answers by fallbacks, by their reason.",
+        lambda series: series.fallbacks_by_cause,
+    ),
+    (
+        "prana_fallback_step_failures",
+        "Steps of fallback chains that had no answer, by kind.",
+        lambda series: series.fallback_failures_by_kind,
+    ),
+)
 _SERVICE_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], int]], ...] = (
     ("prana_retries", "Attempts beyond a request's first.", lambda series: series.retries),
     ("prana_retries_refused", "Retries that the budget did not grant.", lambda series: series.retries_refused),

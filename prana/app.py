@@ -22,6 +22,7 @@ from prana.apps import AppBeside, deregister, drain, leave_leases
 from prana.assembly import Assembly
 from prana.config.settings import Settings
 from prana.config.units import Address as ListenAddress
+from prana.fallback.chain import contents_of_files
 from prana.filters.compat import Compat
 from prana.filters.observe import Observe
 from prana.filters.rescue import Rescue
@@ -81,7 +82,7 @@ class Sidecar:
         self._services = Services(
             static,
             self._discovery,
-            Assembly(settings, client, self._tls, self.metrics, clock, self._rng),
+            Assembly(settings, client, self._tls, self.metrics, clock, self._rng, contents_of_files(settings)),
             self._node_gone,
             self._wait_s,
             self._tls_mode,
@@ -301,7 +302,7 @@ def _static_services(settings: Settings) -> dict[str, tuple[Instance, ...]]:
 
 
 def _with_fallback(settings: Settings) -> frozenset[str]:
-    return frozenset(name for name, policy in settings.services.items() if policy.fallback is not None)
+    return frozenset(name for name, policy in settings.services.items() if policy.fallback)
 
 
 def run(settings: Settings, *, replace: bool = False) -> int:

@@ -8,6 +8,7 @@ from loadbalancer.balancer import Balancer, EjectionEvent
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.rules import rule_named
 from prana.config.settings import CommandPolicy, ServicePolicy, Settings, Tls
+from prana.fallback.chain import chain_of
 from prana.filters.admit import Admit
 from prana.filters.balance import Balance
 from prana.filters.deadline import Deadline
@@ -37,8 +38,11 @@ class Assembly:
         metrics: ProxyMetrics,
         clock: Callable[[], float],
         rng: Random,
+        files: Mapping[str, bytes],
     ) -> None:
+        """`files` are the contents of those that fallbacks name."""
         self._settings = settings
+        self._files = files
         self._client = client
         self._tls = tls
         self._metrics = metrics
@@ -91,7 +95,7 @@ class Assembly:
         clock, retry = self._clock, policy.retry
         times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
         return service_pipeline(
-            Fallback(policy.fallback, command.fallback_bulkhead, command.metrics),
+            Fallback(chain_of(policy.fallback, self._files), command.fallback_bulkhead, command.metrics),
             Admit(command.breaker, command.bulkhead, command.metrics, clock),
             Deadline(policy.timeout),
             Retry(retry.max_retries, retry.statuses, retry.replay_bytes, budget, metrics, clock),

@@ -77,10 +77,18 @@ def access_sink(mode: str) -> AccessSink | None:
             duration_ms=round(latency_s * 1e3, 3),
             attempts=[f"{attempt.node.instance.id} {attempt.result}" for attempt in request.attempts],
             request_id=request.request_id.decode(),
+            **_fallback(response),
             **_tunnel(request),
         )
 
     return log_access
+
+
+def _fallback(response: Response | None) -> dict[str, object]:
+    """Which fallback answered, and why."""
+    if response is None or response.fallback is None:
+        return {}
+    return {"fallback": response.fallback.kind, "fallback_reason": response.fallback.cause}
 
 
 def _tunnel(request: Request) -> dict[str, object]:

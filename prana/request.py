@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
+from typing import NamedTuple
 
 from admin.metrics import CommandMetrics, ServiceMetrics
 from loadbalancer.node import Node
@@ -109,6 +110,13 @@ class Request:
         self.send_interim: Callable[[int, bytes, Headers], None] | None = None
 
 
+class Instead(NamedTuple):
+    """Which fallback answered, and why."""
+
+    kind: str
+    cause: str  # that of the ProxyError, or http_ and the status of the answer it stands for
+
+
 class Response:
     """An answer. Whoever takes resources for it hangs their release on `on_finish`: the body owns the release."""
 
@@ -121,7 +129,7 @@ class Response:
         self.body = body
         self.content_length: int | None = None  # of a streamed body, when the instance declared it
         self.error: ProxyError | None = None  # set when Prana and not an instance answers
-        self.fallback = ""  # kind, when a fallback answered
+        self.fallback: Instead | None = None  # set when a fallback answered
         self._callbacks: list[Callable[[End], None]] | None = []
 
     def on_finish(self, callback: Callable[[End], None]) -> None:

@@ -1,17 +1,18 @@
 """What no single key can see: keys that are required together, or contradict each other."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from msgspec import UNSET
+from msgspec import UnsetType
 
 from prana.compat import SHADOWING
 from prana.config.positions import Path
-from prana.config.settings import App, AppHealth, Fallback, Policy, ServicePolicy, Settings, Tls
+from prana.config.settings import FALLBACK_KINDS, App, AppHealth, Fallback, Policy, ServicePolicy, Settings, Tls
 from prana.config.shapes import Tables
 from prana.config.sources import dotted
 from prana.config.units import Address, format_duration
+from prana.fallback.file import content_of
 from prana.tls import TlsProblem, authorities, upstream_context
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
@@ -40,7 +41,7 @@ def findings(settings: Settings, given: Container[Path]) -> Iterator[Finding]:
     yield from _policy(("defaults",), settings.defaults, given)
     for name, service in settings.services.items():
         yield from _policy(("services", name), service, given)
-        yield from _service(("services", name), service, settings)
+        yield from _service(("services", name), service, settings, given)
 
 
 def _app(at: Path, app: App, settings: Settings) -> Iterator[Finding]:
@@ -153,9 +154,8 @@ def _tls(at: Path, tls: Tls, given: Container[Path]) -> Iterator[Finding]:
         yield Finding(((*at, "verify"),), message, warning=True)
 
 
-def _service(at: Path, service: ServicePolicy, settings: Settings) -> Iterator[Finding]:
-    if service.fallback is not None:
-        yield from _fallback((*at, "fallback"), service.fallback)
+def _service(at: Path, service: ServicePolicy, settings: Settings, given: Container[Path]) -> Iterator[Finding]:
+    yield from _chain((*at, "fallback"), service.fallback, given)
     if settings.proxy.compat and at[-1] in SHADOWING:
         message = f"is not reached by {SHADOWING[str(at[-1])]}, paths of proxy.compat, but with X-Prana-Service"
         yield Finding((at, ("proxy", "compat")), message, warning=True)
@@ -170,9 +170,29 @@ def _service(at: Path, service: ServicePolicy, settings: Settings) -> Iterator[F
         yield Finding((at, ("eureka", "fetch"), ("eureka", "urls")), message, warning=True)
 
 
-def _fallback(at: Path, fallback: Fallback) -> Iterator[Finding]:
-    contents = (*at, "json"), (*at, "body")
-    if fallback.json is not UNSET and fallback.body is not UNSET:
-        yield Finding((at, *contents), "has both json and body; allowed is exactly one of them")
-    if fallback.json is UNSET and fallback.body is UNSET:
-        yield Finding((at, *contents), "has neither json nor body; allowed is exactly one of them")
+def _chain(at: Path, chain: Sequence[Fallback], given: Container[Path]) -> Iterator[Finding]:
+    always = ""  # the first step behind which nothing is reached
+    for step_at, step in Tables.located(at, chain):
+        yield from _fallback(step_at, step, given)
+        if always:
+            message = f"is never reached, for {always} before it always answers; leave it out, or put it first"
+            yield Finding((step_at,), message, warning=True)
+        elif step.always_answers:
+            always = dotted(step_at)
+
+
+def _fallback(at: Path, step: Fallback, given: Container[Path]) -> Iterator[Finding]:
+    kinds = step.given
+    if len(kinds) != 1:
+        has = f"has {' and '.join(kinds)}" if kinds else "has no answer"
+        message = f"{has}; allowed is exactly one of {', '.join(FALLBACK_KINDS)}"
+        yield Finding((at, *((*at, key) for key in FALLBACK_KINDS)), message)
+        return
+    for key in step.without_effect:
+        if (*at, key) in given:
+            yield Finding(((*at, key),), f"has no effect beside {kinds[0]}; leave it out")
+    if not isinstance(step.file, UnsetType):
+        try:
+            content_of(step.file)
+        except ValueError as error:
+            yield Finding(((*at, "file"),), str(error))

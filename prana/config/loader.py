@@ -109,7 +109,9 @@ def _value(shape: Shape, path: Path, base: Any, reading: Reading) -> Any:
         case Branch():
             return _struct(shape, path, base, reading)
         case Tables(item):
-            return tuple(_struct(item, at, item.struct(), reading) for at in reading.tables_at(path))
+            # As a whole: the tables of one array have nothing to do with those of another in the same places.
+            written = tuple(_struct(item, at, item.struct(), reading) for at in reading.tables_at(path))
+            return written or reading.values.get(path, base)
         case Table():
             return {at[-1]: value for at, value in reading.values.items() if at[:-1] == path}
         case _:

@@ -118,6 +118,8 @@ class _Reader:
                 self.branch(shape.item, raw, path, at)
         elif isinstance(raw, list) and all(isinstance(one, dict) for one in raw):
             self.reading.forget(path)
+            if not raw:
+                self.reading.values[path] = ()
             for index, (inside, one) in enumerate(Tables.located(path, raw)):
                 self.branch(shape.item, one, inside, (*at, index))
         else:

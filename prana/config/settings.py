@@ -3,6 +3,7 @@
 The names are those of the TOML file. An empty string stands for "derived", as each such field says.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from prana.config import endpoints, kinds
 from prana.config.units import Address
+from prana.fallback.file import media_type_of
 
 RIBBON_RULES = (
     "RoundRobinRule",
@@ -228,29 +230,57 @@ class Policy(CommandPolicy, frozen=True, kw_only=True):
 
 
 class Fallback(Struct, frozen=True, kw_only=True):
-    """A static answer. Exactly one of `json` and `body` is given."""
+    """One step of what answers in a command's place when it fails. Exactly one of FALLBACK_KINDS is given."""
 
-    status: Annotated[int, kinds.integer(200, 599)] = 200
+    file: Annotated[str | UnsetType, kinds.text(r".+", "the name of a file")] = UNSET  # read at start
     json: Annotated[object, kinds.anything()] = UNSET
     body: Annotated[str | UnsetType, kinds.plain_text()] = UNSET
+    status: Annotated[int, kinds.integer(200, 599)] = 200
     content_type: Annotated[str, kinds.text(r"([!-~]+/[ -~]+)?", 'a media type such as "text/html"')] = ""
 
     @property
+    def given(self) -> list[str]:
+        """The keys that say what answers: one, when the configuration is right."""
+        return [key for key in FALLBACK_KINDS if getattr(self, key) is not UNSET]
+
+    @property
+    def without_effect(self) -> list[str]:
+        """The keys that say nothing about what answers."""
+        telling = {each for key in self.given for each in (key, *FALLBACK_KINDS[key])}
+        return [key for key in self.__struct_fields__ if key not in telling]
+
+    @property
+    def always_answers(self) -> bool:
+        return any(key in ("file", "json", "body") for key in self.given)
+
+    @property
     def content(self) -> bytes:
+        """Of `json` or `body`."""
         return msgspec.json.encode(self.json) if isinstance(self.body, UnsetType) else self.body.encode()
 
     @property
     def media_type(self) -> str:
         """The configured Content-Type, or the one that fits the content."""
-        derived = "application/json" if isinstance(self.body, UnsetType) else "text/plain; charset=utf-8"
-        return self.content_type or derived
+        if self.content_type:
+            return self.content_type
+        if not isinstance(self.file, UnsetType):
+            return media_type_of(self.file)
+        return "application/json" if isinstance(self.body, UnsetType) else "text/plain; charset=utf-8"
+
+
+# What may answer, with the keys that tell more about it.
+FALLBACK_KINDS: Mapping[str, tuple[str, ...]] = {
+    "file": ("status", "content_type"),
+    "json": ("status", "content_type"),
+    "body": ("status", "content_type"),
+}
 
 
 class ServicePolicy(Policy, frozen=True, kw_only=True):
     """How one service is called: the defaults, with what `[services.NAME]` overrides."""
 
     instances: tuple[Annotated[Address, endpoints.instance()], ...] = ()  # (): from the registry
-    fallback: Fallback | None = None
+    fallback: tuple[Fallback, ...] = ()  # walked in order; one as a table, several as an array of tables
 
 
 class Settings(Struct, frozen=True, kw_only=True):

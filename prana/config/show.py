@@ -28,7 +28,7 @@ def _shown(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, object]
         case Items(item):
             yield path, [item.show(element) for element in _ordered(value)]
         case Branch():
-            for key, inner, element in shape.values(value):
+            for key, inner, element in _with_effect(shape, value):
                 yield from _shown(inner, element, (*path, key))
         case Tables(item):
             for at, element in Tables.located(path, value):
@@ -36,6 +36,12 @@ def _shown(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, object]
         case Table(_, inner):
             for name, element in value.items():
                 yield from _shown(inner, element, (*path, name))
+
+
+def _with_effect(shape: Branch, table: Any) -> Iterator[tuple[str, Shape, Any]]:
+    """The values of a table but those that say nothing beside the others, where its struct can tell."""
+    without = getattr(table, "without_effect", ())
+    return (value for value in shape.values(table) if value[0] not in without)
 
 
 def _ordered(values: Any) -> list[Any]:
@@ -55,8 +61,11 @@ def nested(loaded: Loaded) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> Any:
-    """A table by index as the array that it is; only the settings of several apps are one."""
-    return list(value.values()) if isinstance(value, dict) and 0 in value else value
+    """Tables by index as the arrays that they are."""
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _listed(each) for key, each in value.items()}
+    return list(inner.values()) if 0 in inner else inner
 
 
 def json_schema() -> dict[str, Any]:

@@ -114,7 +114,7 @@ def settings(ports: Ports) -> Settings:
             RECOMMENDATIONS: ServicePolicy(
                 timeout=0.8,
                 eject=Eject(consecutive_failures=1),
-                fallback=Fallback(json={"recommendations": [], "fallback": True}),
+                fallback=(Fallback(json={"recommendations": [], "fallback": True}),),
             )
         },
     )

@@ -113,7 +113,8 @@ def test_the_list_of_services_counts_ejected_nodes_and_names_the_breaker(
 
 def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceView, breaker: BreakerView) -> None:
     service.own.metrics.event(Event.SEMAPHORE_REJECTED)
-    service.own.metrics.fallback("static")
+    service.own.metrics.fallback("static", "timeout")
+    service.own.metrics.fallback_failed("last_good")
     view = replace(
         service, commands=[replace(service.own, breaker=replace(breaker, state="open", retry_after_s=4.98765))]
     )
@@ -128,6 +129,8 @@ def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceVi
     }
     assert document["fallback_bulkhead"] == {"in_flight": 2, "max_concurrent": 64, "rejected_total": 0}
     assert document["requests"]["fallbacks"] == {"static": 1}
+    assert document["requests"]["fallback_causes"] == {"timeout": 1}
+    assert document["requests"]["fallback_failures"] == {"last_good": 1}
     assert document["requests"]["events"]["fallback_success"] == 1
     assert document["requests"]["latency_ms"]["99.5"] == 0
     assert [document["requests"][name] for name in ("tunnels", "tunnels_total")] == [0, 0]

@@ -96,7 +96,8 @@ def busy(metrics: ProxyMetrics) -> ProxyMetrics:
         users.request_started()
         users.request_finished(b"GET", status, outcome, 0.003)
     users.attempt(Outcome.FAILURE)
-    users.command("users").fallback("static")
+    users.command("users").fallback("static", "circuit_open")
+    users.commands[0].fallback_failed("last_good")
     users.retried()
     users.request_started()
     metrics.other.request_started()
@@ -172,6 +173,9 @@ def test_service_counters_and_gauges_have_their_values(sources_of: Callable[...,
     assert of_users("prana_upstream_attempts_total", outcome="success") == 0
     assert of_users("prana_fallbacks_total", outcome="success") == 1
     assert of_users("prana_fallbacks_total", outcome="missing") == 0
+    assert of_users("prana_fallback_answers_total", outcome="static") == 1
+    assert of_users("prana_fallback_causes_total", outcome="circuit_open") == 1
+    assert of_users("prana_fallback_step_failures_total", outcome="last_good") == 1
     assert of_users("prana_retries_total") == 1
     assert of_users("prana_retries_refused_total") == 0
     assert of_users("prana_ejections_total") == 0

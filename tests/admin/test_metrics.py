@@ -119,18 +119,22 @@ def test_events_are_recent_for_ten_seconds_and_counted_for_ever(command: Command
     assert command.events[Event.TIMEOUT] == command.events[Event.FAILURE] == 1
 
 
-def test_a_fallback_counts_by_kind_and_as_an_event(command: CommandMetrics) -> None:
-    command.fallback("static")
-    command.fallback("static")
+def test_a_fallback_counts_by_kind_by_cause_and_as_an_event(command: CommandMetrics) -> None:
+    command.fallback("static", "timeout")
+    command.fallback("static", "http_503")
     assert command.fallbacks_by_kind == {"static": 2}
+    assert command.fallbacks_by_cause == {"timeout": 1, "http_503": 1}
     assert command.events[Event.FALLBACK_SUCCESS] == command.recent_events()[Event.FALLBACK_SUCCESS] == 2
 
 
 def test_a_service_sums_up_its_commands(service: ServiceMetrics) -> None:
     assert service.events == [0] * len(Event)
     for key in ("users", "users:slow"):
-        service.command(key).fallback("static")
+        command = service.command(key)
+        command.fallback("static", "timeout")
+        command.fallback_failed("file")
     assert service.events[Event.FALLBACK_SUCCESS] == service.fallbacks_by_kind["static"] == 2
+    assert service.fallbacks_by_cause["timeout"] == service.fallback_failures_by_kind["file"] == 2
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,7 @@ def test_a_service_is_named_in_a_variable_with_underscores_for_dashes(load_text:
     environ = {"PRANA_SERVICES__USER_SERVICE__TIMEOUT": "1s", "PRANA_SERVICES__A__FALLBACK__JSON": '{"a": [1]}'}
     services = load_text("", environ).settings.services
     assert services["user-service"].timeout == 1.0
-    fallback = services["a"].fallback
-    assert fallback is not None
+    (fallback,) = services["a"].fallback
     assert fallback.json == {"a": [1]}
 
 

@@ -154,7 +154,7 @@ def test_a_service_without_a_table_has_the_defaults(load_text: Load) -> None:
     assert {name: getattr(policy, name) for name in Policy.__struct_fields__} == {
         name: getattr(settings.defaults, name) for name in Policy.__struct_fields__
     }
-    assert (policy.instances, policy.fallback) == ((), None)
+    assert (policy.instances, policy.fallback) == ((), ())
 
 
 def test_a_fallback_has_its_content_and_the_type_that_fits() -> None:

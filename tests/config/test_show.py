@@ -92,7 +92,7 @@ def test_the_schema_has_ranges_text_forms_and_defaults() -> None:
     assert "default" not in one["properties"]["port"]
     service = sections["services"]["additionalProperties"]
     assert service["properties"]["instances"]["type"] == "array"
-    assert service["properties"]["fallback"]["properties"]["json"] == {}
+    assert service["properties"]["fallback"]["anyOf"][0]["properties"]["json"] == {}
     assert sections["properties"]["additionalProperties"] == {"type": "string"}
 
 

@@ -4,8 +4,9 @@ from functools import partial
 import pytest
 
 from admin.metrics import CommandMetrics, Event
-from prana.config.settings import Fallback as FallbackSettings
 from prana.errors import BadRequest, CircuitOpen, ConnectionBroken, NoInstance, Overloaded, ProxyError, ResponseTimeout
+from prana.fallback.fixed import Fixed
+from prana.fallback.substitute import Kind, Substitute
 from prana.filters.admit import Admit
 from prana.filters.fallback import Fallback
 from prana.request import End, Handler, Request, Response
@@ -14,7 +15,7 @@ from prana.resilience.bulkhead import Bulkhead
 
 from .conftest import Clock, Next, answer, request
 
-STATIC = FallbackSettings(body="instead")
+STATIC = Fixed(Kind.STATIC, 200, "text/plain", b"instead")
 
 
 class Stage:
@@ -25,7 +26,7 @@ class Stage:
         self.admit = Admit(self.breaker, self.bulkhead, command, clock)
         self.fallback_bulkhead = Bulkhead(1, clock)
 
-    async def command(self, request: Request, next: Handler, fallback: FallbackSettings | None = None) -> Response:
+    async def command(self, request: Request, next: Handler, *fallback: Substitute) -> Response:
         """Admit with the end of the command above it."""
         return await Fallback(fallback, self.fallback_bulkhead, self.metrics)(request, partial(self.admit, next=next))
 
@@ -82,7 +83,7 @@ async def test_a_place_is_held_until_the_answer_of_the_fallback_ends(
     stage: Stage, failure: ProxyError | Response
 ) -> None:
     response = await stage.command(request(), Next(failure), STATIC)
-    assert (response.fallback, stage.bulkhead.in_use, stage.fallback_bulkhead.in_use) == ("static", 1, 1)
+    assert (response.body, stage.bulkhead.in_use, stage.fallback_bulkhead.in_use) == (b"instead", 1, 1)
     response.finish(End.COMPLETE)
     assert (stage.bulkhead.in_use, stage.fallback_bulkhead.in_use) == (0, 0)
 
@@ -92,12 +93,12 @@ async def test_neither_a_short_circuited_nor_a_rejected_request_holds_a_place_wh
 ) -> None:
     held = [await stage.command(request(), Next(answer())) for _ in range(2)]
     rejected = await stage.command(request(), Next(answer()), STATIC)
-    assert (rejected.fallback, stage.bulkhead.in_use) == ("static", 2)
+    assert (rejected.body, stage.bulkhead.in_use) == (b"instead", 2)
     for response in (*held, rejected):
         response.finish(End.COMPLETE)
     assert stage.bulkhead.in_use == 0
     stage.breaker.force = "open"
-    assert (await stage.command(request(), Next(answer()), STATIC)).fallback == "static"
+    assert (await stage.command(request(), Next(answer()), STATIC)).body == b"instead"
     assert stage.bulkhead.in_use == 0
 
 

@@ -8,7 +8,7 @@ from loadbalancer.ejection import EjectionSettings, Standing
 from loadbalancer.node import Node
 from prana.errors import CircuitOpen, ConnectionBroken
 from prana.filters.observe import Observe
-from prana.request import Attempt, End, Request, Response
+from prana.request import Attempt, End, Instead, Request, Response
 from prana.wire.tunnel import Tunnel
 from prana.wire.upgrade import Upgrade
 from registry.instance import Instance
@@ -96,7 +96,7 @@ async def test_a_request_of_no_service_counts_among_the_others(
 
 def made(status: int, *, error: ConnectionBroken | CircuitOpen | None = None, fallback: str = "") -> Response:
     response = answer(status)
-    response.error, response.fallback = error, fallback
+    response.error, response.fallback = error, Instead(fallback, "timeout") if fallback else None
     return response
 
 

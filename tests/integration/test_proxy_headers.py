@@ -92,7 +92,7 @@ async def test_explain_also_tells_why_no_instance_answered(start_sidecar: StartS
 
 async def test_a_fallbacks_answer_says_so(start_sidecar: StartSidecar, upstream: Upstream) -> None:
     fallback = Fallback(status=203, json={"a": [1]})
-    running = await start_sidecar(more={"orders": policy_of(upstream.port, fallback=fallback)})
+    running = await start_sidecar(more={"orders": policy_of(upstream.port, fallback=(fallback,))})
     await upstream.stop()
     answer = await running.ask(post(b"/orders/", b"x"))
     assert (answer.status, answer.json) == (203, {"a": [1]})

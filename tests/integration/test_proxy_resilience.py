@@ -106,7 +106,7 @@ async def test_a_5xx_with_a_fallback_is_answered_by_it(
 ) -> None:
     replying(upstream, response(b"oops", status=b"%d No" % status))
     fallback = Fallback(status=200, body="instead", content_type="text/html")
-    running = await start_sidecar(upstream.port, fallback=fallback)
+    running = await start_sidecar(upstream.port, fallback=(fallback,))
     answer = await running.ask(post(b"/orders/", b"x"))
     assert (answer.status, answer.body, answer.value(b"Content-Type")) == (200, b"instead", b"text/html")
     assert answer.value(b"X-Prana-Fallback") == b"static; reason=http_%d" % status
@@ -117,7 +117,7 @@ async def test_a_5xx_with_a_fallback_is_answered_by_it(
 async def test_an_open_circuit_falls_back_too(start_sidecar: StartSidecar, upstream: Upstream) -> None:
     replying(upstream, SERVER_ERROR)
     running = await start_sidecar(
-        upstream.port, retry=NO_RETRY, breaker=Breaker(request_volume=2), fallback=Fallback(status=503, json=None)
+        upstream.port, retry=NO_RETRY, breaker=Breaker(request_volume=2), fallback=(Fallback(status=503, json=None),)
     )
     reasons = [(await running.ask(get(b"/orders/"))).value(b"X-Prana-Fallback") for _ in range(3)]
     assert reasons == [b"static; reason=http_500"] * 2 + [b"static; reason=circuit_open"]
@@ -125,7 +125,7 @@ async def test_an_open_circuit_falls_back_too(start_sidecar: StartSidecar, upstr
 
 
 async def test_the_fallback_of_a_service_that_nobody_registered_answers(start_sidecar: StartSidecar) -> None:
-    running = await start_sidecar(more={"gone": policy_of(fallback=Fallback(json={"a": 1}))})
+    running = await start_sidecar(more={"gone": policy_of(fallback=(Fallback(json={"a": 1}),))})
     answer = await running.ask(get(b"/gone/x"))
     assert (answer.status, answer.json) == (200, {"a": 1})
     assert answer.value(b"X-Prana-Fallback") == b"static; reason=no_instance"
@@ -134,7 +134,7 @@ async def test_the_fallback_of_a_service_that_nobody_registered_answers(start_si
 async def test_the_callers_own_mistake_is_not_hidden_by_a_fallback(
     start_sidecar: StartSidecar, upstream: Upstream
 ) -> None:
-    running = await start_sidecar(upstream.port, fallback=Fallback(body="instead"), idle_timeout=0.05)
+    running = await start_sidecar(upstream.port, fallback=(Fallback(body="instead"),), idle_timeout=0.05)
     assert (await running.ask(get(b"/orders/../x"))).problem[0] == 400
     assert (await (await running.open()).ask(post(b"/orders/", b"abc")[:-1])).problem[0] == 408
 

@@ -1,6 +1,8 @@
 from structlog.testing import capture_logs
 
-from prana.journal import ShadowJournal
+from admin.metrics import RequestOutcome
+from prana.journal import ShadowJournal, access_sink
+from prana.request import Instead, Request, Response
 from registry.instance import Instance, Status
 from registry.snapshot import EMPTY, Snapshot
 
@@ -20,4 +22,18 @@ def test_a_service_that_an_endpoint_hides_is_told_of_once() -> None:
         ("warning", "status", "/status"),
         ("warning", "hosts", "/hosts and /hosts/NAME"),
         ("warning", "eureka", "/eureka/hosts"),
+    ]
+
+
+def test_the_access_log_says_which_fallback_answered_and_why() -> None:
+    request, response = Request(b"GET", b"/orders/", [], 0.0), Response(200, b"OK", [], b"")
+    log = access_sink("all")
+    assert log is not None
+    with capture_logs() as logs:
+        log(request, response, RequestOutcome.SUCCESS, 0.1)
+        response.fallback = Instead("last_good", "timeout")
+        log(request, response, RequestOutcome.FALLBACK, 0.1)
+    assert [(line.get("fallback"), line.get("fallback_reason")) for line in logs] == [
+        (None, None),
+        ("last_good", "timeout"),
     ]

@@ -1,0 +1,1 @@
+"""What answers in the place of a service that fails: one kind of answer a module."""
