@@ -74,8 +74,8 @@ class Balancer:
         self._scope = scope
         self._make_stats = make_stats
         self._members: dict[NodeKey, Node] = {}
-        # Derived from the members whenever one of them changes its standing, so that a pick rebuilds nothing.
-        self._nodes: list[Node] = []  # in reach
+        self._nodes: list[Node] = []  # those in reach
+        # Derived from these whenever one of them changes its standing, so that a pick rebuilds nothing.
         self._near: list[Node] = []
         self._rotation: list[Node] = []  # near and not ejected
         self._next_probe_s = inf
@@ -111,6 +111,8 @@ class Balancer:
                 forgiven.append(node)
             node.instance = instance
             self._members[key] = node
+        members = list(self._members.values())
+        self._nodes = members if self._scope is None else self._scope.reach(members)
         self._refresh()
         for node in forgiven:
             self._forgive(node)
@@ -195,7 +197,7 @@ class Balancer:
         return None
 
     def _may_eject_one_more(self) -> bool:
-        out = len(self._nodes) - len(self._rotation) + 1
+        out = sum(node.ejected for node in self._nodes) + 1
         return out * 100 <= len(self._nodes) * self._ejection.max_ejected_percent
 
     def _eject(self, node: Node, reason: Reason, now_s: float) -> EjectionEvent:
@@ -223,10 +225,9 @@ class Balancer:
         return [node for node in self._nodes if node.ejected and not node.standing.probing]
 
     def _refresh(self) -> None:
-        self._nodes = self._near = list(self._members.values())
+        self._near = self._nodes
         if self._scope is not None:
             now_s = self._clock()
-            self._nodes = self._scope.reach(self._nodes)
             self._near = self._scope.near(self._nodes, now_s)
             self._next_review_s = now_s + self._scope.review_s
         self._rotation = [node for node in self._near if not node.ejected]

@@ -4,13 +4,22 @@ from collections.abc import Sequence
 
 from loadbalancer.node import Node
 
+TRIES = 10
+
 
 class RoundRobinRule:
-    """Each node in turn. Unlike Ribbon's, it only sees nodes in rotation: no neighbour inherits a dead node's share."""
+    """Each place of the list in turn, beginning with the second; those of nodes that are not fit are passed over, but
+    no more than 10 in one choice, which then finds nobody."""
 
     def __init__(self) -> None:
-        self._turn = -1
+        self._turn = 0
 
-    def choose(self, fit: Sequence[Node], members: Sequence[Node], now_s: float) -> Node:
-        self._turn = (self._turn + 1) % len(fit)
-        return fit[self._turn]
+    def choose(self, fit: Sequence[Node], members: Sequence[Node], now_s: float) -> Node | None:
+        count = len(members)
+        all_fit = len(fit) == count
+        for _ in range(TRIES if count else 0):
+            self._turn = (self._turn + 1) % count
+            node = members[self._turn]
+            if all_fit or node in fit:
+                return node
+        return None

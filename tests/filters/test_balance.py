@@ -65,8 +65,8 @@ async def test_the_node_is_busy_until_the_body_ends(stage: Stage) -> None:
     response.finish(End.ABANDONED)
     assert stage.pending == 0
     (attempt,) = asked.attempts
-    assert (attempt.node.instance.id, attempt.result, attempt.duration_s) == ("a", "200", 0.25)
-    assert stage.client.asked == [("a", "10.0.0.1", 80, None)]
+    assert (attempt.node.instance.id, attempt.result, attempt.duration_s) == ("b", "200", 0.25)
+    assert stage.client.asked == [("b", "10.0.0.1", 80, None)]
 
 
 async def test_nodes_tried_already_are_avoided(stage: Stage) -> None:

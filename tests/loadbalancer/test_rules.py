@@ -5,38 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadbalancer.ejection import EjectionSettings, Standing
+from loadbalancer.balancer import Rule
 from loadbalancer.node import Node
-from loadbalancer.rules import rule_named
+from loadbalancer.rules import RULES, rule_named
 from loadbalancer.rules.p2c_ewma import P2cEwma
-from loadbalancer.rules.round_robin import RoundRobinRule
-from registry.instance import Instance
-
-
-def make_nodes(count: int) -> list[Node]:
-    return [
-        Node(Instance("A", f"a{n}", "host", "ip", n), Standing(EjectionSettings(), lambda: 0.0, Random(n)))
-        for n in range(count)
-    ]
+from loadbalancer.rules.p2c_least_request import P2cLeastRequest
+from tests.loadbalancer.nodes import busy, make_node, make_nodes
 
 
 def measure(node: Node, latency_s: float) -> None:
     node.load.succeed(node.load.start(0), latency_s, 0)
     node.load.release()
-
-
-@given(count=st.integers(1, 12), rounds=st.integers(1, 5))
-def test_round_robin_gives_every_node_the_same_share(count: int, rounds: int) -> None:
-    nodes, rule = make_nodes(count), RoundRobinRule()
-    chosen = Counter(rule.choose(nodes, nodes, 0.0) for _ in range(count * rounds))
-    assert chosen == dict.fromkeys(nodes, rounds)
-
-
-@given(counts=st.lists(st.integers(1, 9), max_size=40))
-def test_round_robin_survives_any_change_of_the_list(counts: list[int]) -> None:
-    nodes, rule = make_nodes(9), RoundRobinRule()
-    for count in counts:
-        assert rule.choose(nodes[:count], nodes[:count], 0.0) in nodes[:count]
 
 
 def test_of_two_the_cheaper_is_always_chosen() -> None:
@@ -48,33 +27,75 @@ def test_of_two_the_cheaper_is_always_chosen() -> None:
     assert {rule.choose([dear, cheap], [], 0) for _ in range(50)} == {cheap}
 
 
-def test_the_two_drawn_are_distinct_and_every_pair_is_equally_likely() -> None:
+def test_of_two_the_less_busy_is_always_chosen_however_slow_it_has_been() -> None:
+    idle, working = make_nodes(2)
+    measure(idle, 60)
+    busy(working)
+    rule = P2cLeastRequest(Random(1))
+    assert {rule.choose([idle, working], [], 0) for _ in range(50)} == {idle}
+    assert {rule.choose([working, idle], [], 0) for _ in range(50)} == {idle}
+
+
+@pytest.mark.parametrize("rule", [P2cEwma(Random(2)), P2cLeastRequest(Random(2))])
+def test_the_two_drawn_are_distinct_and_every_pair_is_equally_likely(rule: Rule) -> None:
     """So with costs in order, the best of n is chosen 2/n of the time and the worst never."""
-    nodes, rule = make_nodes(5), P2cEwma(Random(2))
+    nodes = make_nodes(5)
     for n, node in enumerate(nodes):
-        measure(node, 0.1 * (n + 1))
+        measure(node, 0.1)
+        busy(node, n)
     chosen = Counter(rule.choose(nodes, nodes, 0) for _ in range(20_000))
     shares = [chosen[node] / 20_000 for node in nodes]
     assert shares == pytest.approx([0.4, 0.3, 0.2, 0.1, 0.0], abs=0.015)
 
 
-def test_nodes_alike_share_alike() -> None:
-    nodes, rule = make_nodes(4), P2cEwma(Random(3))
+@pytest.mark.parametrize("rule", [P2cEwma(Random(3)), P2cLeastRequest(Random(3))])
+def test_nodes_alike_share_alike(rule: Rule) -> None:
+    nodes = make_nodes(4)
     chosen = Counter(rule.choose(nodes, nodes, 0) for _ in range(20_000))
     assert [chosen[node] / 20_000 for node in nodes] == pytest.approx([0.25] * 4, abs=0.015)
 
 
-@pytest.mark.parametrize("rule", [P2cEwma(Random(0)), RoundRobinRule()])
-def test_a_single_node_is_chosen_always(rule: P2cEwma | RoundRobinRule) -> None:
+@pytest.mark.parametrize("name", RULES)
+def test_a_single_node_is_chosen_always(name: str) -> None:
     (node,) = make_nodes(1)
+    rule = rule_named(name, Random(0))
     assert [rule.choose([node], [node], 0) for _ in range(3)] == [node] * 3
 
 
-def test_a_rule_is_found_by_its_name() -> None:
-    assert isinstance(rule_named("p2c-ewma", Random(0)), P2cEwma)
-    assert isinstance(rule_named("RoundRobinRule", Random(0)), RoundRobinRule)
+@given(
+    name=st.sampled_from(RULES),
+    fits=st.lists(st.tuples(st.sets(st.integers(0, 30), min_size=1), st.integers(0, 60_000)), max_size=30),
+    zones=st.lists(st.sampled_from(["", "a", "b", "C"]), min_size=31, max_size=31),
+    seed=st.integers(0, 9),
+)
+def test_every_rule_chooses_a_fit_node_or_nobody(
+    name: str, fits: list[tuple[set[int], int]], zones: list[str], seed: int
+) -> None:
+    """Whoever is fit, of whatever zones, and whatever has been chosen before; only round robin may find nobody."""
+    nodes = [make_node(f"a{n}", zone, stats=bool(seed)) for n, zone in enumerate(zones)]
+    rule = rule_named(name, Random(seed))
+    for indexes, now_s in sorted(fits, key=lambda each: each[1]):
+        fit = [nodes[index] for index in sorted(indexes)]
+        node = rule.choose(fit, nodes, now_s)
+        assert node in fit or (node is None and name in ("RoundRobinRule", "WeightedResponseTimeRule"))
+        if node is not None:
+            busy(node, now_s=now_s)
+
+
+@given(name=st.sampled_from(RULES), counts=st.lists(st.integers(1, 9), max_size=40))
+def test_every_rule_survives_any_change_of_the_list(name: str, counts: list[int]) -> None:
+    nodes, rule = make_nodes(9), rule_named(name, Random(0))
+    for count in counts:
+        assert rule.choose(nodes[:count], nodes[:count], 0.0) in nodes[:count]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_fit_nodes_beyond_the_members_are_no_trouble(name: str) -> None:
+    """As when all members have failed a request, and a retry goes to another zone."""
+    nodes = make_nodes(40)
+    assert rule_named(name, Random(0)).choose(nodes[30:], nodes[:30], 0.0) in (None, *nodes[30:])
 
 
 def test_an_unknown_rule_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ValueError, match=r"unknown balancer rule 'random', use one of: p2c-ewma, RoundRobinRule"):
+    with pytest.raises(ValueError, match=r"unknown balancer rule 'random', use one of: p2c-ewma, p2c-least-request, R"):
         rule_named("random", Random(0))
