@@ -302,7 +302,9 @@ def _static_services(settings: Settings) -> dict[str, tuple[Instance, ...]]:
 
 
 def _with_fallback(settings: Settings) -> frozenset[str]:
-    return frozenset(name for name, policy in settings.services.items() if policy.fallback)
+    return frozenset(
+        name for name, policy in settings.services.items() if any(each.fallback for each in policy.commands)
+    )
 
 
 def run(settings: Settings, *, replace: bool = False) -> int:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from random import Random
+from typing import NamedTuple
 
-from admin.metrics import CommandMetrics, ProxyMetrics, ServiceMetrics
+from admin.metrics import ProxyMetrics, ServiceMetrics
 from loadbalancer.balancer import Balancer, EjectionEvent
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.rules import rule_named
-from prana.config.settings import CommandPolicy, ServicePolicy, Settings, Tls
+from prana.config.settings import CommandPolicy, RoutePolicy, ServicePolicy, Settings, Tls
 from prana.fallback.chain import chain_of
 from prana.filters.admit import Admit
 from prana.filters.balance import Balance
@@ -16,15 +17,25 @@ from prana.filters.fallback import Fallback
 from prana.filters.retry import Retry
 from prana.journal import BreakerJournal, log_ejection, log_unverified
 from prana.pipeline import service_pipeline
-from prana.request import Handler
 from prana.resilience.breaker import Breaker, BreakerSettings
 from prana.resilience.budget import RetryBudget
 from prana.resilience.bulkhead import Bulkhead
+from prana.routes import Routes
 from prana.service import Command, Service
 from prana.wire.client import AttemptTimes, Client
 from prana.wire.tls import UpstreamTls
 from registry.instance import Instance
 from registry.ports import TlsMode
+
+
+class _Shared(NamedTuple):
+    """What all commands of a service use: its nodes, and what protects them. A node that fails fails for every route,
+    and a budget of each would let a service with many routes be called many times as often."""
+
+    balancer: Balancer
+    budget: RetryBudget
+    metrics: ServiceMetrics
+    tls: UpstreamTls
 
 
 class Assembly:
@@ -57,7 +68,9 @@ class Assembly:
         if not policy.tls.verify and policy.tls.mode != TlsMode.NEVER:
             log_unverified(name)
         budget = RetryBudget(self._clock, policy.retry.budget_ratio, policy.retry.budget_floor_per_s)
-        command = self._command(name, policy, metrics.command(name))
+        shared = _Shared(balancer, budget, metrics, self._tls[policy.tls])
+        own = self._command(name, policy, shared)
+        routes = [(each, self._command(f"{name}:{each.label}", each, shared)) for each in policy.routes]
         return Service(
             name=name,
             source="static" if static else "eureka",
@@ -66,8 +79,8 @@ class Assembly:
             balancer=balancer,
             budget=budget,
             metrics=metrics,
-            commands=[command],
-            handler=self._pipeline(command, policy, balancer, budget, metrics),
+            own=own,
+            routes=Routes(routes) if routes else None,
         )
 
     def _balancer(self, policy: ServicePolicy, metrics: ServiceMetrics) -> Balancer:
@@ -79,27 +92,27 @@ class Assembly:
         rule = rule_named(policy.balancer.rule, self._rng)
         return Balancer(rule, _ejection(policy), self._clock, self._rng, on_ejection)
 
-    def _command(self, key: str, policy: CommandPolicy, metrics: CommandMetrics) -> Command:
+    def _command(self, key: str, policy: ServicePolicy | RoutePolicy, shared: _Shared) -> Command:
+        clock, metrics, retry = self._clock, shared.metrics.command(key), policy.retry
+        breaker = Breaker(key, _breaker(policy), clock, [BreakerJournal(key)])
+        bulkhead = Bulkhead(policy.max_concurrent, clock)
+        fallback_bulkhead = Bulkhead(policy.fallback_max_concurrent, clock)
+        times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
+        handler = service_pipeline(
+            Fallback(chain_of(policy.fallback, self._files), fallback_bulkhead, metrics),
+            Admit(breaker, bulkhead, metrics, clock),
+            Deadline(policy.timeout),
+            Retry(retry.max_retries, retry.statuses, retry.replay_bytes, shared.budget, shared.metrics, clock),
+            Balance(shared.balancer, self._client, times, shared.metrics, clock, shared.tls),
+        )
         return Command(
             key=key,
-            timeout_s=policy.timeout,
-            breaker=Breaker(key, _breaker(policy), self._clock, [BreakerJournal(key)]),
-            bulkhead=Bulkhead(policy.max_concurrent, self._clock),
-            fallback_bulkhead=Bulkhead(policy.fallback_max_concurrent, self._clock),
+            policy=policy,
+            breaker=breaker,
+            bulkhead=bulkhead,
+            fallback_bulkhead=fallback_bulkhead,
             metrics=metrics,
-        )
-
-    def _pipeline(
-        self, command: Command, policy: ServicePolicy, balancer: Balancer, budget: RetryBudget, metrics: ServiceMetrics
-    ) -> Handler:
-        clock, retry = self._clock, policy.retry
-        times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
-        return service_pipeline(
-            Fallback(chain_of(policy.fallback, self._files), command.fallback_bulkhead, command.metrics),
-            Admit(command.breaker, command.bulkhead, command.metrics, clock),
-            Deadline(policy.timeout),
-            Retry(retry.max_retries, retry.statuses, retry.replay_bytes, budget, metrics, clock),
-            Balance(balancer, self._client, times, metrics, clock, self._tls[policy.tls]),
+            handler=handler,
         )
 
 

@@ -77,11 +77,16 @@ def access_sink(mode: str) -> AccessSink | None:
             duration_ms=round(latency_s * 1e3, 3),
             attempts=[f"{attempt.node.instance.id} {attempt.result}" for attempt in request.attempts],
             request_id=request.request_id.decode(),
+            **_route(request),
             **_fallback(response),
             **_tunnel(request),
         )
 
     return log_access
+
+
+def _route(request: Request) -> dict[str, object]:
+    return {"route": request.route} if request.route else {}
 
 
 def _fallback(response: Response | None) -> dict[str, object]:

@@ -28,12 +28,12 @@ def common_pipeline(observe: Observe, rescue: Rescue, route: Route) -> Handler:
             observe,  # outermost: sees the answers made below as well
             rescue,  # below observe, above all that can fail
         ],
-        route,  # picks the service: from here on all state is the service's
+        route,  # picks the service, and its route: from here on all state is theirs
     )
 
 
 def service_pipeline(fallback: Fallback, admit: Admit, deadline: Deadline, retry: Retry, balance: Balance) -> Handler:
-    """What every request of one service passes, built on first use."""
+    """What every request of one command passes, built on first use: a service or one of its routes."""
     return _chain(
         [
             fallback,  # above the breaker, so that an open breaker falls back too

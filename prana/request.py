@@ -101,13 +101,18 @@ class Request:
         self.explain = False
         self.service = ""
         self.path = b""  # what the instance is asked for
-        self.idle_timeout_s = DEFAULT_IDLE_TIMEOUT_S  # between body bytes, both ways; the service's once routed
+        self.idle_timeout_s = DEFAULT_IDLE_TIMEOUT_S  # between body bytes, both ways; the command's once routed
         self.deadline_s = 0.0  # monotonic; set by the deadline stage
         self.metrics: ServiceMetrics | None = None  # of the service, once routed
-        self.command: CommandMetrics | None = None  # of the service or route, once that is known
+        self.command: CommandMetrics | None = None  # of the service or its route, once routed
         self.executed = False  # breaker and bulkhead let it through
         self.release_place: Callable[[End], None] | None = None  # of the bulkhead; the fallback stage sees to it
         self.send_interim: Callable[[int, bytes, Headers], None] | None = None
+
+    @property
+    def route(self) -> str:
+        """The name of the service's route that took it; "" for none."""
+        return self.command.key.partition(":")[2] if self.command is not None else ""
 
 
 class Instead(NamedTuple):

@@ -6,11 +6,12 @@ from typing import Literal
 
 from admin.metrics import CommandMetrics, ServiceMetrics
 from loadbalancer.balancer import Balancer
-from prana.config.settings import ServicePolicy
+from prana.config.settings import CommandPolicy, ServicePolicy
 from prana.request import Handler
 from prana.resilience.breaker import Breaker
 from prana.resilience.budget import RetryBudget
 from prana.resilience.bulkhead import Bulkhead
+from prana.routes import Routes
 
 
 @dataclass(slots=True)
@@ -18,11 +19,12 @@ class Command:
     """What fails, is refused and is measured as one, as a HystrixCommand: a service, or one of its routes."""
 
     key: str  # the service's name, and for a route ":" and the route's
-    timeout_s: float
+    policy: CommandPolicy
     breaker: Breaker
     bulkhead: Bulkhead
     fallback_bulkhead: Bulkhead
     metrics: CommandMetrics
+    handler: Handler
 
 
 @dataclass(slots=True)
@@ -36,5 +38,10 @@ class Service:
     balancer: Balancer
     budget: RetryBudget
     metrics: ServiceMetrics
-    commands: Sequence[Command]  # the service's own first
-    handler: Handler
+    own: Command  # of what no route takes
+    routes: Routes[Command] | None  # None: the service has none, and its requests are not looked at
+
+    @property
+    def commands(self) -> Sequence[Command]:
+        """The service's own first."""
+        return [self.own, *(self.routes.targets if self.routes is not None else ())]

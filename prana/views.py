@@ -160,7 +160,7 @@ def _command(command: Command) -> CommandView:
         max_in_flight_seen=bulkhead.max_in_use,
         fallbacks_in_flight=command.fallback_bulkhead.in_use,
         fallback_max_concurrent=command.fallback_bulkhead.limit,
-        timeout_s=command.timeout_s,
+        timeout_s=command.policy.timeout,
         metrics=command.metrics,
     )
 

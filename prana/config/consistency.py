@@ -1,14 +1,25 @@
 """What no single key can see: keys that are required together, or contradict each other."""
 
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 from msgspec import UnsetType
 
 from prana.compat import SHADOWING
+from prana.config.finding import Finding
 from prana.config.positions import Path
-from prana.config.settings import FALLBACK_KINDS, App, AppHealth, Fallback, Policy, ServicePolicy, Settings, Tls
+from prana.config.routes import route_findings
+from prana.config.settings import (
+    FALLBACK_KINDS,
+    App,
+    AppHealth,
+    CommandPolicy,
+    Fallback,
+    Policy,
+    ServicePolicy,
+    Settings,
+    Tls,
+)
 from prana.config.shapes import Tables
 from prana.config.sources import dotted
 from prana.config.units import Address, format_duration
@@ -17,15 +28,6 @@ from prana.tls import TlsProblem, authorities, upstream_context
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 _TLS_FILES = {"ca_file", "cert_file", "key_file"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`paths` are the keys that it is about, the one to point at first. A warning stops nothing."""
-
-    paths: tuple[Path, ...]
-    message: str
-    warning: bool = False
 
 
 def findings(settings: Settings, given: Container[Path]) -> Iterator[Finding]:
@@ -41,6 +43,7 @@ def findings(settings: Settings, given: Container[Path]) -> Iterator[Finding]:
     yield from _policy(("defaults",), settings.defaults, given)
     for name, service in settings.services.items():
         yield from _policy(("services", name), service, given)
+        yield from _routes(("services", name, "routes"), service, given)
         yield from _service(("services", name), service, settings, given)
 
 
@@ -127,6 +130,11 @@ def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Findin
             f"is {format_duration(policy.eject.base)}; allowed is up to eject.max ({format_duration(policy.eject.max)})"
         )
         yield Finding((base, longest), message)
+    yield from _command(at, policy, given)
+    yield from _tls((*at, "tls"), policy.tls, given)
+
+
+def _command(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterator[Finding]:
     # Only a limit that was written in this very table: a service that shortens its timeout below the default
     # attempt_timeout means just that.
     limits = (("attempt_timeout", policy.attempt_timeout), ("connect_timeout", policy.connect_timeout))
@@ -136,7 +144,6 @@ def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Findin
                 f"is {format_duration(limit_s)}, which never ends before timeout ({format_duration(policy.timeout)})"
             )
             yield Finding(((*at, key), (*at, "timeout")), message, warning=True)
-    yield from _tls((*at, "tls"), policy.tls, given)
 
 
 def _tls(at: Path, tls: Tls, given: Container[Path]) -> Iterator[Finding]:
@@ -152,6 +159,15 @@ def _tls(at: Path, tls: Tls, given: Container[Path]) -> Iterator[Finding]:
     if "verify" in written and not tls.verify:
         message = "is false, so that whoever answers at an instance's address is believed; better name its ca_file"
         yield Finding(((*at, "verify"),), message, warning=True)
+
+
+def _routes(at: Path, service: ServicePolicy, given: Container[Path]) -> Iterator[Finding]:
+    routes = Tables.located(at, service.routes)
+    yield from route_findings(routes)
+    for route_at, route in routes:
+        yield from _command(route_at, route, given)
+        if route.fallback is not service.fallback:
+            yield from _chain((*route_at, "fallback"), route.fallback, given)
 
 
 def _service(at: Path, service: ServicePolicy, settings: Settings, given: Container[Path]) -> Iterator[Finding]:

@@ -7,10 +7,12 @@ from typing import Any
 
 from msgspec import structs
 
-from prana.config.consistency import Finding, findings
+from prana.config.consistency import findings
+from prana.config.finding import Finding
+from prana.config.inheritance import inheritance
 from prana.config.positions import Path
 from prana.config.reading import Reading
-from prana.config.settings import ServicePolicy, Settings
+from prana.config.settings import RoutePolicy, ServicePolicy, Settings
 from prana.config.shapes import Branch, Shape, Table, Tables, branch
 from prana.config.sources import (
     DEFAULT,
@@ -42,9 +44,16 @@ class Loaded:
     warnings: Sequence[Problem]
 
     def origin(self, path: Path) -> Origin:
-        """Where the value of a key comes from; a service's key may come from the defaults."""
-        inherited = ("defaults", *path[2:]) if path[0] == "services" else path
-        return self.origins.get(path) or self.origins.get(inherited) or DEFAULT
+        """Where the value of a key comes from; a route's may come from its service, and that from the defaults."""
+        for each in inheritance(path):
+            if each in self.origins:
+                return self.origins[each]
+            if "fallback" in each[2:] and self._written(each[: each.index("fallback", 2) + 1]):
+                break  # a chain is taken as a whole
+        return DEFAULT
+
+    def _written(self, table: Path) -> bool:
+        return table in self.origins or (*table, 0) in self.origins
 
 
 def load(file: FilePath | None, environ: Mapping[str, str], flags: Sequence[FlagValue] = ()) -> Loaded:
@@ -90,9 +99,14 @@ def _build(reading: Reading) -> Settings:
     settings: Settings = _struct(branch(Settings), (), Settings(), reading)
     inherited = ServicePolicy(**structs.asdict(settings.defaults))
     names = dict.fromkeys(str(path[1]) for path in reading.origins if path[0:1] == ("services",) and len(path) > 1)
-    shape = branch(ServicePolicy)
-    services = {name: _struct(shape, ("services", name), inherited, reading) for name in names}
+    services = {name: _service(("services", name), inherited, reading) for name in names}
     return structs.replace(settings, services=services)
+
+
+def _service(path: Path, inherited: ServicePolicy, reading: Reading) -> ServicePolicy:
+    service: ServicePolicy = _struct(branch(ServicePolicy), path, inherited, reading)
+    routes = _tables(branch(RoutePolicy), (*path, "routes"), service.as_route, reading)
+    return structs.replace(service, routes=routes)
 
 
 def _struct(shape: Branch, path: Path, base: Any, reading: Reading) -> Any:
@@ -110,9 +124,12 @@ def _value(shape: Shape, path: Path, base: Any, reading: Reading) -> Any:
             return _struct(shape, path, base, reading)
         case Tables(item):
             # As a whole: the tables of one array have nothing to do with those of another in the same places.
-            written = tuple(_struct(item, at, item.struct(), reading) for at in reading.tables_at(path))
-            return written or reading.values.get(path, base)
+            return _tables(item, path, item.struct(), reading) or reading.values.get(path, base)
         case Table():
             return {at[-1]: value for at, value in reading.values.items() if at[:-1] == path}
         case _:
             return reading.values.get(path, base)
+
+
+def _tables(item: Branch, path: Path, base: Any, reading: Reading) -> tuple[Any, ...]:
+    return tuple(_struct(item, at, base, reading) for at in reading.tables_at(path))

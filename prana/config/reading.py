@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
+from prana.config.inheritance import inheritance
 from prana.config.kinds import Kind, nearest, quoted
 from prana.config.positions import Path
-from prana.config.shapes import Branch, Items, Leaf, Shape, Table, Tables, branch, leaf_paths
+from prana.config.shapes import Branch, Items, Leaf, Shape, Table, Tables, branch, leaf_paths, shape_at
 from prana.config.sources import Origin, Problem, Source, Text, dotted
 from prana.config.unavailable import refusal
 
@@ -102,7 +103,7 @@ class _Reader:
             if key in shape.fields:
                 self.value(shape.fields[key], value, (*path, key), (*at, key))
             else:
-                self.refuse((*path, key), (*at, key), f"unknown key; {self.hint(shape, key, at)}")
+                self.refuse((*path, key), (*at, key), self.unknown(shape, key, at))
 
     def tables(self, shape: Tables, raw: object, path: Path, at: Path) -> None:
         """A table is laid over the only one there is; an array replaces whatever there is."""
@@ -148,6 +149,13 @@ class _Reader:
             return raw
         self.refuse(path, at, "must be a table, not a single value or a list")
         return {}
+
+    def unknown(self, shape: Branch, key: str, at: Path) -> str:
+        for outer in inheritance(at):
+            if shape_at(self.root, (*outer, key)) is not None:
+                shared = f"write {self.source.spell((*outer, key))}"
+                return f"is no key of a route, for all routes of a service share its nodes and retry budget; {shared}"
+        return f"unknown key; {self.hint(shape, key, at)}"
 
     def hint(self, shape: Branch, key: str, at: Path) -> str:
         """Which known key was probably meant: one of this table, or of the same name in another."""

@@ -3,13 +3,14 @@
 The names are those of the TOML file. An empty string stands for "derived", as each such field says.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from prana.config import endpoints, kinds
+from prana.config import endpoints, kinds, matching
 from prana.config.units import Address
 from prana.fallback.file import media_type_of
 
@@ -276,11 +277,38 @@ FALLBACK_KINDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+class RoutePolicy(CommandPolicy, frozen=True, kw_only=True):
+    """How some of a service's requests are executed: its policy, with what `[[services.NAME.routes]]` overrides."""
+
+    name: Annotated[str, kinds.service_name(optional=True)] = ""  # lower case; "": made of what it takes
+    methods: frozenset[Annotated[str, matching.method()]] = frozenset()  # none: any
+    prefix: Annotated[str, matching.path_prefix()] = ""  # of whole segments of the path, as it is sent
+    pattern: Annotated[str, matching.path_pattern()] = ""  # takes the path as a whole, without its query
+    fallback: tuple[Fallback, ...] = ()  # as a service's, and in place of that as a whole; [] for none
+
+    @property
+    def label(self) -> str:
+        """The name in lower case, without which the route is called after what it takes: get-v1-orders."""
+        takes = "-".join([*sorted(self.methods), self.prefix or self.pattern]).lower()
+        return self.name or re.sub(r"[^a-z0-9._]+", "-", takes)[:100].strip(".-") or "all"
+
+
 class ServicePolicy(Policy, frozen=True, kw_only=True):
     """How one service is called: the defaults, with what `[services.NAME]` overrides."""
 
     instances: tuple[Annotated[Address, endpoints.instance()], ...] = ()  # (): from the registry
     fallback: tuple[Fallback, ...] = ()  # walked in order; one as a table, several as an array of tables
+    routes: tuple[RoutePolicy, ...] = ()  # tried in this order; what none of them takes is the service's own
+
+    @property
+    def commands(self) -> "tuple[ServicePolicy | RoutePolicy, ...]":
+        """How its commands are executed: its own, then those of its routes."""
+        return (self, *self.routes)
+
+    @property
+    def as_route(self) -> RoutePolicy:
+        """What a route has that overrides nothing."""
+        return RoutePolicy(**{key: getattr(self, key) for key in RoutePolicy.__struct_fields__ if hasattr(self, key)})
 
 
 class Settings(Struct, frozen=True, kw_only=True):

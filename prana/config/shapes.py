@@ -106,3 +106,19 @@ def leaf_paths(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[str, 
         yield from leaf_paths(shape.item, path)
     elif not isinstance(shape, Table):
         yield path
+
+
+def shape_at(shape: Shape, path: Path) -> Shape | None:
+    """What stands at a path, None when nothing can."""
+    found: Shape | None = shape
+    for part in path:
+        match found:
+            case Branch():
+                found = found.fields.get(str(part))
+            case Tables(item):
+                found = item if isinstance(part, int) else item.fields.get(str(part))
+            case Table(_, value):
+                found = value
+            case _:
+                return None
+    return found

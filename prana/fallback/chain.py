@@ -1,6 +1,7 @@
 """The configured chain of a command, put together."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from msgspec import UnsetType
 
@@ -15,7 +16,7 @@ def contents_of_files(settings: Settings) -> Mapping[str, bytes]:
     """Of all files that fallbacks name, by their paths. Raises StartupError."""
     contents: dict[str, bytes] = {}
     for name, policy in settings.services.items():
-        for step in policy.fallback:
+        for step in chain.from_iterable(command.fallback for command in policy.commands):
             if not isinstance(step.file, UnsetType):
                 try:
                     contents[step.file] = content_of(step.file)

@@ -30,7 +30,6 @@ class Admit:
         self._release_place = self._release  # bound once
 
     async def __call__(self, request: Request, next: Handler) -> Response:
-        request.command = self._metrics
         breaker = self._breaker
         permit = breaker.admit()
         if permit is None:

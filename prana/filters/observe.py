@@ -86,6 +86,8 @@ class Observe:
             timings.append(f'attempt-{number};dur={attempt.duration_s * 1e3:.3f};desc="{attempt.result}"')
         if attempts:
             response.headers.append(Field(b"X-Prana-Instance", attempts[-1].node.instance.id.encode()))
+        if request.route:
+            response.headers.append(Field(b"X-Prana-Route", request.route.encode()))
         response.headers.append(Field(b"X-Prana-Attempts", b"%d" % len(attempts)))
         response.headers.append(Field(b"Server-Timing", ", ".join(timings).encode()))
 

@@ -39,6 +39,8 @@ def error_response(error: ProxyError, request: Request) -> Response:
         "request_id": request.request_id.decode(),
         "attempts": len(request.attempts),
     }
+    if request.route:
+        problem["route"] = request.route
     headers = [Field(b"Content-Type", b"application/problem+json"), proxy_status(error)]
     if error.retry_after_s is not None:
         headers.append(Field(b"Retry-After", b"%d" % max(1, math.ceil(error.retry_after_s))))

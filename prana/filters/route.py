@@ -1,10 +1,10 @@
-"""Raw first segment of the path to the service's own pipeline."""
+"""Raw first segment of the path to the service's own pipeline, or that of one of its routes."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
-from prana.config.settings import ServicePolicy
+from prana.config.settings import CommandPolicy
 from prana.errors import BadRequest, LoopDetected, ServiceNotFound
 from prana.filters.options import own_options
 from prana.request import Request, Response
@@ -78,13 +78,16 @@ class Route:
     def _enter(self, request: Request, service: Service, path: bytes) -> Awaitable[Response]:
         if climbs(path):
             raise BadRequest("the path climbs above the service with ..")
+        command = service.own
+        if service.routes is not None:
+            command = service.routes.first(request.method, path) or command
         request.service, request.path = service.name, path
-        request.idle_timeout_s = service.policy.idle_timeout
+        request.idle_timeout_s = command.policy.idle_timeout
         if request.upgrade is not None:
-            _allow(request, request.upgrade, service.policy)
-        request.metrics = service.metrics
+            _allow(request, request.upgrade, command.policy)
+        request.metrics, request.command = service.metrics, command.metrics
         service.metrics.request_started()
-        return service.handler(request)
+        return command.handler(request)
 
     def _addressed(self, request: Request, name: str) -> Response | Destination | None:
         """X-Prana-Service wins over all that a path may mean, so that every service has a way to be reached."""
@@ -101,7 +104,7 @@ def service_name(spelt: bytes) -> str:
     return name
 
 
-def _allow(request: Request, upgrade: Upgrade, policy: ServicePolicy) -> None:
+def _allow(request: Request, upgrade: Upgrade, policy: CommandPolicy) -> None:
     """What was not opted in goes on as an ordinary request."""
     if policy.websocket:
         upgrade.idle_timeout_s = policy.tunnel_idle_timeout

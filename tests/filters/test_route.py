@@ -3,11 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from admin.metrics import ServiceMetrics
-from prana.config.settings import ServicePolicy
+from prana.config.settings import CommandPolicy, ServicePolicy
 from prana.errors import BadRequest, LoopDetected, ServiceNotFound
 from prana.filters.route import Destination, Route, climbs, service_name, split_target
 from prana.request import Request, Response
-from prana.service import Service
+from prana.service import Command, Service
 from prana.wire.limits import MAX_HOPS
 from prana.wire.upgrade import Upgrade
 
@@ -77,8 +77,13 @@ class Served(Next):
 
     def service(self, name: str, metrics: ServiceMetrics, *, websocket: bool = False) -> Service:
         policy = ServicePolicy(idle_timeout=7.0, websocket=websocket, tunnel_idle_timeout=70.0)
-        parts = dict.fromkeys(["balancer", "budget", "commands"])
-        return Service(name=name, source="static", known=True, policy=policy, metrics=metrics, handler=self, **parts)  # type: ignore[arg-type] # not used by the route
+        parts = dict.fromkeys(["balancer", "budget", "routes"])
+        own = self.command(name, policy, metrics)
+        return Service(name=name, source="static", known=True, policy=policy, metrics=metrics, own=own, **parts)  # type: ignore[arg-type] # not used by the route
+
+    def command(self, key: str, policy: CommandPolicy, metrics: ServiceMetrics) -> Command:
+        parts = dict.fromkeys(["breaker", "bulkhead", "fallback_bulkhead"])
+        return Command(key=key, policy=policy, metrics=metrics.command(key), handler=self, **parts)  # type: ignore[arg-type]
 
 
 @pytest.fixture

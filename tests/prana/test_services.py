@@ -66,7 +66,7 @@ class Bench:
         rng = Random(1)
         balancer = Balancer(rule_named("p2c-ewma", rng), EjectionSettings(), lambda: 0.0, rng, lambda event: None)
         balancer.update(instances)
-        parts = dict.fromkeys(["policy", "budget", "metrics", "commands", "handler"])
+        parts = dict.fromkeys(["policy", "budget", "metrics", "own", "routes"])
         return Service(name=name, source="static", known=True, balancer=balancer, **parts)  # type: ignore[arg-type]
 
 
