@@ -22,7 +22,7 @@ from prana.apps import AppBeside, deregister, drain, leave_leases
 from prana.assembly import Assembly
 from prana.config.settings import Settings
 from prana.config.units import Address as ListenAddress
-from prana.fallback.chain import contents_of_files
+from prana.fallback.chain import Chains, contents_of_files
 from prana.filters.compat import Compat
 from prana.filters.observe import Observe
 from prana.filters.rescue import Rescue
@@ -79,10 +79,11 @@ class Sidecar:
         self._pool = Pool(clock, self._may_dial)
         self._tls = tls_of_services(settings)
         client = Client(self._pool, clock)
+        chains = Chains(contents_of_files(settings), clock)
         self._services = Services(
             static,
             self._discovery,
-            Assembly(settings, client, self._tls, self.metrics, clock, self._rng, contents_of_files(settings)),
+            Assembly(settings, client, self._tls, self.metrics, clock, self._rng, chains),
             self._node_gone,
             self._wait_s,
             self._tls_mode,

@@ -1,6 +1,6 @@
 """One service put together: its balancer and budget, and a pipeline for each of its commands."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -9,11 +9,13 @@ from loadbalancer.balancer import Balancer, EjectionEvent
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.rules import rule_named
 from prana.config.settings import CommandPolicy, RoutePolicy, ServicePolicy, Settings, Tls
-from prana.fallback.chain import chain_of
+from prana.fallback.chain import Chains, last_good_of
+from prana.fallback.substitute import Substitute
 from prana.filters.admit import Admit
 from prana.filters.balance import Balance
 from prana.filters.deadline import Deadline
 from prana.filters.fallback import Fallback
+from prana.filters.remember import Remember
 from prana.filters.retry import Retry
 from prana.journal import BreakerJournal, log_ejection, log_unverified
 from prana.pipeline import service_pipeline
@@ -49,11 +51,10 @@ class Assembly:
         metrics: ProxyMetrics,
         clock: Callable[[], float],
         rng: Random,
-        files: Mapping[str, bytes],
+        chains: Chains,
     ) -> None:
-        """`files` are the contents of those that fallbacks name."""
         self._settings = settings
-        self._files = files
+        self._chains = chains
         self._client = client
         self._tls = tls
         self._metrics = metrics
@@ -69,8 +70,13 @@ class Assembly:
             log_unverified(name)
         budget = RetryBudget(self._clock, policy.retry.budget_ratio, policy.retry.budget_floor_per_s)
         shared = _Shared(balancer, budget, metrics, self._tls[policy.tls])
-        own = self._command(name, policy, shared)
-        routes = [(each, self._command(f"{name}:{each.label}", each, shared)) for each in policy.routes]
+        chain = self._chains.chain_of(policy.fallback)
+        own = self._command(name, policy, shared, chain)
+        routes = []
+        for route in policy.routes:
+            inherited = route.fallback is policy.fallback  # then they share what it keeps, too
+            its_chain = chain if inherited else self._chains.chain_of(route.fallback)
+            routes.append((route, self._command(f"{name}:{route.label}", route, shared, its_chain)))
         return Service(
             name=name,
             source="static" if static else "eureka",
@@ -92,14 +98,18 @@ class Assembly:
         rule = rule_named(policy.balancer.rule, self._rng)
         return Balancer(rule, _ejection(policy), self._clock, self._rng, on_ejection)
 
-    def _command(self, key: str, policy: ServicePolicy | RoutePolicy, shared: _Shared) -> Command:
+    def _command(
+        self, key: str, policy: ServicePolicy | RoutePolicy, shared: _Shared, chain: Sequence[Substitute]
+    ) -> Command:
         clock, metrics, retry = self._clock, shared.metrics.command(key), policy.retry
         breaker = Breaker(key, _breaker(policy), clock, [BreakerJournal(key)])
         bulkhead = Bulkhead(policy.max_concurrent, clock)
         fallback_bulkhead = Bulkhead(policy.fallback_max_concurrent, clock)
         times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
+        last_good = last_good_of(chain)
         handler = service_pipeline(
-            Fallback(chain_of(policy.fallback, self._files), fallback_bulkhead, metrics),
+            Fallback(chain, fallback_bulkhead, metrics),
+            Remember(last_good) if last_good else None,
             Admit(breaker, bulkhead, metrics, clock),
             Deadline(policy.timeout),
             Retry(retry.max_retries, retry.statuses, retry.replay_bytes, shared.budget, shared.metrics, clock),

@@ -9,6 +9,7 @@ from prana.filters.balance import Balance
 from prana.filters.deadline import Deadline
 from prana.filters.fallback import Fallback
 from prana.filters.observe import Observe
+from prana.filters.remember import Remember
 from prana.filters.rescue import Rescue
 from prana.filters.retry import Retry
 from prana.filters.route import Route
@@ -32,11 +33,14 @@ def common_pipeline(observe: Observe, rescue: Rescue, route: Route) -> Handler:
     )
 
 
-def service_pipeline(fallback: Fallback, admit: Admit, deadline: Deadline, retry: Retry, balance: Balance) -> Handler:
+def service_pipeline(
+    fallback: Fallback, remember: Remember | None, admit: Admit, deadline: Deadline, retry: Retry, balance: Balance
+) -> Handler:
     """What every request of one command passes, built on first use: a service or one of its routes."""
     return _chain(
         [
             fallback,  # above the breaker, so that an open breaker falls back too
+            *([remember] if remember else []),  # below fallback, whose answers are none of the service
             admit,  # breaker and bulkhead: the command boundary, as in Hystrix
             deadline,  # above retry: one time budget for all attempts
             retry,  # above balance: each attempt picks anew

@@ -188,6 +188,10 @@ def _service(at: Path, service: ServicePolicy, settings: Settings, given: Contai
 
 def _chain(at: Path, chain: Sequence[Fallback], given: Container[Path]) -> Iterator[Finding]:
     always = ""  # the first step behind which nothing is reached
+    keeping = [step_at for step_at, step in Tables.located(at, chain) if step.last_good is True]
+    for repeated in keeping[1:]:
+        message = f"is given already in {dotted(keeping[0])}; once is enough"
+        yield Finding(((*repeated, "last_good"),), message)
     for step_at, step in Tables.located(at, chain):
         yield from _fallback(step_at, step, given)
         if always:

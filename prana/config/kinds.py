@@ -67,6 +67,17 @@ def boolean() -> Kind:
     return Kind(parse, {"type": "boolean"}, read)
 
 
+def true() -> Kind:
+    """For what is switched off by leaving it out."""
+
+    def parse(value: object) -> bool:
+        if value is not True:
+            raise ValueError(f"is {quoted(value)}; allowed is true, or to leave it out")
+        return True
+
+    return Kind(parse, {"const": True}, boolean().read)
+
+
 def integer(lowest: int, highest: int) -> Kind:
     def parse(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):

@@ -233,6 +233,10 @@ class Policy(CommandPolicy, frozen=True, kw_only=True):
 class Fallback(Struct, frozen=True, kw_only=True):
     """One step of what answers in a command's place when it fails. Exactly one of FALLBACK_KINDS is given."""
 
+    last_good: Annotated[bool | UnsetType, kinds.true()] = UNSET  # the last good answer to the same GET
+    max_age: Annotated[float, kinds.duration("1s", "168h")] = 600.0
+    max_entry_bytes: Annotated[int, kinds.size("1KiB", "16MiB")] = 64 * 1024  # content of one answer
+    max_bytes: Annotated[int, kinds.size("64KiB", "4GiB")] = 16 * 1024 * 1024  # all that are kept
     file: Annotated[str | UnsetType, kinds.text(r".+", "the name of a file")] = UNSET  # read at start
     json: Annotated[object, kinds.anything()] = UNSET
     body: Annotated[str | UnsetType, kinds.plain_text()] = UNSET
@@ -271,6 +275,7 @@ class Fallback(Struct, frozen=True, kw_only=True):
 
 # What may answer, with the keys that tell more about it.
 FALLBACK_KINDS: Mapping[str, tuple[str, ...]] = {
+    "last_good": ("max_age", "max_entry_bytes", "max_bytes"),
     "file": ("status", "content_type"),
     "json": ("status", "content_type"),
     "body": ("status", "content_type"),

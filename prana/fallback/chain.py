@@ -1,6 +1,6 @@
 """The configured chain of a command, put together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 from msgspec import UnsetType
@@ -8,6 +8,7 @@ from msgspec import UnsetType
 from prana.config.settings import Fallback, Settings
 from prana.fallback.file import content_of
 from prana.fallback.fixed import Fixed
+from prana.fallback.last_good import LastGood
 from prana.fallback.substitute import Kind, Substitute
 from prana.startup import StartupError
 
@@ -25,12 +26,25 @@ def contents_of_files(settings: Settings) -> Mapping[str, bytes]:
     return contents
 
 
-def chain_of(steps: Sequence[Fallback], files: Mapping[str, bytes]) -> Sequence[Substitute]:
-    """In the order of the configuration."""
-    return [_substitute(step, files) for step in steps]
+class Chains:
+    """Makes the chain of a command."""
+
+    def __init__(self, files: Mapping[str, bytes], clock: Callable[[], float]) -> None:
+        """`files` are the contents of those that fallbacks name."""
+        self._files = files
+        self._clock = clock
+
+    def chain_of(self, steps: Sequence[Fallback]) -> Sequence[Substitute]:
+        """In the order of the configuration."""
+        return [self._substitute(step) for step in steps]
+
+    def _substitute(self, step: Fallback) -> Substitute:
+        if step.last_good is True:
+            return LastGood(step.max_age, step.max_entry_bytes, step.max_bytes, self._clock)
+        if not isinstance(step.file, UnsetType):
+            return Fixed(Kind.FILE, step.status, step.media_type, self._files[step.file])
+        return Fixed(Kind.STATIC, step.status, step.media_type, step.content)
 
 
-def _substitute(step: Fallback, files: Mapping[str, bytes]) -> Substitute:
-    if not isinstance(step.file, UnsetType):
-        return Fixed(Kind.FILE, step.status, step.media_type, files[step.file])
-    return Fixed(Kind.STATIC, step.status, step.media_type, step.content)
+def last_good_of(chain: Sequence[Substitute]) -> LastGood | None:
+    return next((each for each in chain if isinstance(each, LastGood)), None)

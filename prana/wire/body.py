@@ -163,6 +163,11 @@ class BodyStream:
         """True while everything taken so far is still held."""
         return self._retained is not None and self.error is None
 
+    @property
+    def taken(self) -> bytes | None:
+        """All that was taken, None if that is more than `retain` allows."""
+        return None if self._retained is None else b"".join(self._retained)
+
     def rewind(self) -> None:
         """Put back everything taken. Only while `replayable`."""
         assert self._retained is not None, "rewound a body that is not replayable"  # noqa: S101 - caller's contract

@@ -74,6 +74,7 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NUMBER: Final = re.compile(rb"[0-9]{1,19}")  # below 2^64, in nobody's integers an overflow
 _FRAMING: Final = (Meaning.CONTENT_LENGTH, Meaning.TRANSFER_ENCODING)
 
+_NONE: Final = frozenset[bytes]()  # each new one would take 216 bytes
 _KEPT_LINES: Final = 1024
 _KEPT_LINE_BYTES: Final = 256
 # Not to lie in memory longer than needed.
@@ -102,7 +103,7 @@ class Field:
         self.line = name + b": " + value  # as it is sent on
         self.meaning = meaning
         self.number = 0
-        self.members: frozenset[bytes] = frozenset()
+        self.members = _NONE
 
     def __repr__(self) -> str:
         return f"Field({self.name!r}, {self.value!r})"

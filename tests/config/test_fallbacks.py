@@ -67,16 +67,32 @@ def test_only_keys_that_have_an_effect_are_shown(load_text: Load) -> None:
 PROBLEMS = [
     (
         "[services.a]\nfallback = { file = 'x', body = '' }",
-        "prana.toml:2: services.a.fallback: has file and body; allowed is exactly one of file, json, body",
+        "prana.toml:2: services.a.fallback: has file and body; allowed is exactly one of last_good, file, json, body",
     ),
     (
         "[[services.a.fallback]]\nbody = ''\n[[services.a.fallback]]\nstatus = 200",
-        "prana.toml:3: services.a.fallback[1]: has no answer; allowed is exactly one of file, json, body",
+        "prana.toml:3: services.a.fallback[1]: has no answer; allowed is exactly one of last_good, file, json, body",
     ),
     (
         "[services.a.fallback]\nfile = '/nowhere/x'",
         "prana.toml:2: services.a.fallback.file: /nowhere/x cannot be read (No such file or directory); "
         "name an existing file",
+    ),
+    (
+        "[services.a.fallback]\nlast_good = true\nstatus = 200",
+        "prana.toml:3: services.a.fallback.status: has no effect beside last_good; leave it out",
+    ),
+    (
+        "[services.a.fallback]\nbody = ''\nmax_age = '1m'",
+        "prana.toml:3: services.a.fallback.max_age: has no effect beside body; leave it out",
+    ),
+    (
+        "[services.a.fallback]\nlast_good = false",
+        "prana.toml:2: services.a.fallback.last_good: is false; allowed is true, or to leave it out",
+    ),
+    (
+        "[[services.a.fallback]]\nlast_good = true\n[[services.a.fallback]]\nlast_good = true",
+        "prana.toml:4: services.a.fallback[1].last_good: is given already in services.a.fallback[0]; once is enough",
     ),
     ("services.a.fallback = 1", "prana.toml:1: services.a.fallback: must be a table, or an array of tables"),
 ]

@@ -1,0 +1,54 @@
+"""The last good answer to the same GET."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from prana.fallback.kept import Kept, when_whole
+from prana.fallback.store import AnswerStore
+from prana.fallback.substitute import Kind
+from prana.request import Request, Response
+from prana.sharing import may_be_kept, may_share
+from prana.wire.fields import Field, Headers
+
+_HIT: Final = Field(b"Cache-Status", b"prana; hit")  # RFC 9211
+
+
+class LastGood:
+    """Keeps what a command answered to GETs that anybody may have sent, and gives it again when the command fails."""
+
+    kind = Kind.LAST_GOOD
+
+    def __init__(self, max_age_s: float, max_entry_bytes: int, max_bytes: int, clock: Callable[[], float]) -> None:
+        """`max_entry_bytes` bounds the content of one answer, `max_bytes` what all of them take in memory."""
+        self._max_entry_bytes = max_entry_bytes
+        self._store = AnswerStore(max_bytes, max_age_s, clock)
+
+    def offer(self, request: Request, response: Response) -> None:
+        """To be kept, if it may be, once its caller has all of it."""
+        if request.method == b"GET" and response.status == 200 and may_share(request) and may_be_kept(response.headers):
+            when_whole(response, self._max_entry_bytes, partial(self._keep, request, Kept(response)))
+
+    def _keep(self, request: Request, kept: Kept, content: bytes | None) -> None:
+        if content is None:
+            return
+        age_s = _age_s(kept.headers)
+        kept.headers = [field for field in kept.headers if field.lower != b"age"]
+        kept.content = content
+        self._store.put(request.path, request.headers, kept, age_s)
+
+    async def __call__(self, request: Request) -> Response | None:
+        """Also to a HEAD; its answer has no body, as always."""
+        if request.method not in (b"GET", b"HEAD") or not may_share(request):
+            return None
+        found = self._store.find(request.path, request.headers)
+        if found is None:
+            return None
+        kept, age_s = found
+        return kept.again(Field(b"Age", b"%d" % age_s), _HIT)
+
+
+def _age_s(headers: Headers) -> float:
+    """What a cache on the way said, as RFC 9111 section 5.1 wants it; 0 when it is not there or no number."""
+    values = [field.value for field in headers if field.lower == b"age"]
+    return float(values[0]) if len(values) == 1 and values[0].isdigit() and len(values[0]) < 10 else 0.0

@@ -1,0 +1,76 @@
+"""The latest good answers of a command, bounded in bytes and age. Pure."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from prana.fallback.kept import Kept
+from prana.sharing import Selecting, selecting, varying
+from prana.wire.fields import Headers
+
+_MAX_VARIANTS: Final = 16  # of one path; the oldest makes room
+
+
+class AnswerStore:
+    """By path, and of each path by the headers that its answers vary with. What was stored first goes first."""
+
+    def __init__(self, max_bytes: int, max_age_s: float, clock: Callable[[], float]) -> None:
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._by_path: dict[bytes, list[_Entry]] = {}  # the oldest first, here and below
+        self._by_time: OrderedDict[_Entry, None] = OrderedDict()
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._by_time)
+
+    def put(self, path: bytes, request: Headers, kept: Kept, age_s: float = 0.0) -> None:
+        """The answer to a request with these headers, instead of an earlier one. It was `age_s` old when it came."""
+        entry = _Entry(path, selecting(varying(kept.headers), request), kept, self._clock() - age_s)
+        if entry.size_bytes > self._max_bytes or age_s > self._max_age_s:
+            return
+        for replaced in [each for each in self._by_path.get(path, ()) if each.answers(request)]:
+            self._drop(replaced)
+        variants = self._by_path.setdefault(path, [])
+        if len(variants) >= _MAX_VARIANTS:
+            self._drop(variants[0])
+        variants.append(entry)
+        self._by_time[entry] = None
+        self.size_bytes += entry.size_bytes
+        while self.size_bytes > self._max_bytes:
+            self._drop(next(iter(self._by_time)))
+
+    def find(self, path: bytes, request: Headers) -> tuple[Kept, float] | None:
+        """The latest answer to such a request, and its age in seconds."""
+        for entry in reversed(self._by_path.get(path, ())):
+            if entry.answers(request):
+                age_s = self._clock() - entry.made_s
+                if age_s <= self._max_age_s:
+                    return entry.kept, age_s
+                self._drop(entry)
+                return None
+        return None
+
+    def _drop(self, entry: "_Entry") -> None:
+        del self._by_time[entry]
+        self.size_bytes -= entry.size_bytes
+        variants = self._by_path[entry.path]
+        variants.remove(entry)
+        if not variants:
+            del self._by_path[entry.path]
+
+
+class _Entry:
+    __slots__ = ("kept", "made_s", "path", "selecting", "size_bytes")
+
+    def __init__(self, path: bytes, chosen_by: Selecting, kept: Kept, made_s: float) -> None:
+        self.path = path
+        self.selecting = chosen_by
+        self.kept = kept
+        self.made_s = made_s
+        self.size_bytes = kept.size_bytes + len(path) + sum(len(name) for name, _ in chosen_by)
+        self.size_bytes += sum(len(value) for _, values in chosen_by for value in values)
+
+    def answers(self, request: Headers) -> bool:
+        return selecting([name for name, _ in self.selecting], request) == self.selecting
