@@ -4,7 +4,7 @@ import asyncio
 import errno
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from prana.errors import CertificateRefused, ConnectRefused, ConnectTimeout, Overloaded, ProxyError, TlsFailed
 from prana.wire.alarm import Alarm
@@ -17,6 +17,14 @@ from prana.wire.upstream import Link, UpstreamConnection
 
 Address = tuple[str, str, int, UpstreamTls | None]  # host name, IP of the registration, port; None: plain
 _LOCAL_SHORTAGE: Final = frozenset([errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL])
+
+
+class Usage(NamedTuple):
+    """Connections to one instance."""
+
+    open: int
+    idle: int  # of these, waiting for a request
+    largest: int  # the most that were open at once, since none was
 
 
 class Pool:
@@ -36,10 +44,16 @@ class Pool:
         self.timeouts: Alarm[UpstreamConnection] = Alarm(clock, UpstreamConnection.expire)
         self._idle: dict[Address, list[UpstreamConnection]] = {}
         self._open: dict[UpstreamConnection, Address] = {}
+        self._counts: dict[Address, list[int]] = {}  # of open ones: now, and the most since there was none
         self._links: set[Link] = set()
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def usage(self, address: Address) -> Usage:
+        """The connections to one instance, at this moment."""
+        count, largest = self._counts.get(address, (0, 0))
+        return Usage(count, len(self._idle.get(address, ())), largest)
 
     def is_own(self, link: Link) -> bool:
         """True for the other end of a connection of ours: an instance is registered with our own address."""
@@ -78,12 +92,18 @@ class Pool:
                     except (ConnectRefused, TlsFailed, CertificateRefused) as error:
                         failure = error
                         continue
-                    self._open[connection] = address
-                    self._links.add(connection.link)
+                    self._opened(connection, address)
                     return connection
         except TimeoutError:
             raise ConnectTimeout(f"no {missing} {host}:{port} within {timeout_s:.3g} s") from None
         raise failure
+
+    def _opened(self, connection: UpstreamConnection, address: Address) -> None:
+        self._open[connection] = address
+        self._links.add(connection.link)
+        counts = self._counts.setdefault(address, [0, 0])
+        counts[0] += 1
+        counts[1] = max(counts)
 
     async def _dial(self, address: Address, ip: str) -> UpstreamConnection:
         host, _, port, _ = address
@@ -112,11 +132,17 @@ class Pool:
             connection.retire()
 
     def lost(self, connection: UpstreamConnection) -> None:
-        address = self._open.pop(connection, None)
         self._links.discard(connection.link)
-        idle = self._idle.get(address) if address is not None else None
+        address = self._open.pop(connection, None)
+        if address is None:
+            return
+        idle = self._idle.get(address)
         if idle and connection in idle:
             idle.remove(connection)
+        counts = self._counts[address]
+        counts[0] -= 1
+        if not counts[0]:
+            del self._counts[address]
 
     def sweep(self) -> None:
         """Close what has been idle too long."""

@@ -9,7 +9,7 @@ import pytest
 from prana.errors import CertificateRefused, ConnectRefused
 from prana.request import End, Request
 from prana.wire.limits import UPSTREAM_IDLE_TIMEOUT_S
-from prana.wire.pool import Address, Pool, idle_timeout_s
+from prana.wire.pool import Address, Pool, Usage, idle_timeout_s
 from prana.wire.upstream import UpstreamConnection
 
 from .conftest import Clock, FakeTransport
@@ -29,8 +29,7 @@ class Connections:
         connection = UpstreamConnection(self.pool)
         self.made += 1
         connection.connection_made(FakeTransport(sockname=("127.0.0.1", self.made), peername=("10.0.0.1", 80)))
-        self.pool._open[connection] = address
-        self.pool._links.add(connection.link)
+        self.pool._opened(connection, address)
         return connection
 
     def idle(self, address: Address = HERE, idle_timeout_s: float = UPSTREAM_IDLE_TIMEOUT_S) -> UpstreamConnection:
@@ -107,6 +106,21 @@ def test_a_lost_connection_leaves_the_pool(pool: Pool, connections: Connections)
     connection.connection_lost(None)
     assert (len(pool), pool.is_own(link)) == (0, False)
     assert pool.idle(HERE, 4) is None
+
+
+def test_open_and_idle_connections_are_counted_for_each_instance(pool: Pool, connections: Connections) -> None:
+    used, idle, _ = connections.open(), connections.idle(), connections.open(THERE)
+    assert (pool.usage(HERE), pool.usage(THERE)) == (Usage(2, 1, 2), Usage(1, 0, 1))
+    idle.connection_lost(None)
+    assert pool.usage(HERE) == Usage(1, 0, 2)
+    used.connection_lost(None)
+    assert pool.usage(HERE) == Usage(0, 0, 0)
+    assert list(pool._counts) == [THERE], "an address without connections is not kept"
+
+
+def test_a_connection_that_was_never_opened_can_be_lost(pool: Pool) -> None:
+    UpstreamConnection(pool).connection_lost(None)
+    assert pool.usage(HERE) == Usage(0, 0, 0)
 
 
 def test_a_local_port_alone_does_not_make_a_connection_ours(pool: Pool, connections: Connections) -> None:
