@@ -35,6 +35,19 @@ def refusal(peer: str, host: str, authorization: str, token: str) -> Refusal | N
     return None
 
 
+def change_refusal(host: str, origin: str, fetch_site: str) -> Refusal | None:
+    """Why this caller may not change anything, even where `refusal` lets it see everything; None when it may.
+
+    The values are those of the Host, Origin and Sec-Fetch-Site headers, "" for none. A browser sends what any page
+    makes it send, as if it came from here; but it says then which page that was, and programs say nothing.
+    """
+    foreign = fetch_site not in ("", "same-origin", "none")
+    if origin:
+        scheme, _, authority = origin.partition("://")
+        foreign = foreign or scheme not in ("http", "https") or authority.lower() != host.lower()
+    return Refusal(403, "a page of another origin may change nothing here") if foreign else None
+
+
 def _is_bearer(authorization: str, token: str) -> bool:
     scheme, _, credentials = authorization.partition(" ")
     # Bytes, because compare_digest refuses other than ASCII text; surrogates, because headers may hold any byte.

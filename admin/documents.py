@@ -14,7 +14,7 @@ def metrics_document(sources: Sources, metrics: ProxyMetrics, now_epoch_s: float
     now_epoch_ms = int(now_epoch_s * 1000)
     return {
         "hystrix": {
-            command.key: hystrix.described(command, now_epoch_ms)
+            command.key: hystrix.command_fields(command, now_epoch_ms)
             for service in services
             for command in service.commands
         },
@@ -22,6 +22,11 @@ def metrics_document(sources: Sources, metrics: ProxyMetrics, now_epoch_s: float
         "eureka": _eureka(sources.eureka()),
         "proxy": _proxy(sources.proxy(), metrics),
     }
+
+
+def breaker_document(command: CommandView) -> dict[str, object]:
+    """What an operator is told who has forced a circuit."""
+    return {"key": command.key, "breaker": _breaker(command.breaker)}
 
 
 def services_document(services: Sequence[ServiceView]) -> dict[str, object]:
@@ -130,6 +135,7 @@ def _breaker(breaker: BreakerView) -> dict[str, object]:
     return {
         "enabled": breaker.enabled,
         "state": breaker.state,
+        "force": breaker.force,
         "error_percentage": breaker.error_percentage,
         "error_count": breaker.error_count,
         "request_count": breaker.request_count,

@@ -1,4 +1,4 @@
-"""How Hystrix describes a command: the fields of its event stream.
+"""How Hystrix describes a command and a thread pool: the fields of its event stream.
 
 Field names, order and types are those of HystrixDashboardStream and `serialize` in hystrix-serialization; dashboards
 drop a command when one is missing, and Turbine refuses one whose set of keys changes. Hence integers only, and
@@ -6,24 +6,24 @@ constants for what a proxy does not have.
 """
 
 from admin.latency import PERCENTILES, LatencySummary
-from admin.metrics import Event, exceptions_thrown
-from admin.views import CommandView
+from admin.metrics import EVENT_WINDOW_S, Event, exceptions_thrown
+from admin.views import CommandView, PoolView
 
-_GROUP = "prana"
+GROUP = "prana"
+ISOLATION = "SEMAPHORE"
 _PERCENTILE_KEYS = {percentile: f"{percentile:g}" for percentile in PERCENTILES}
 
 
-def described(command: CommandView, now_epoch_ms: int) -> dict[str, object]:
+def command_fields(command: CommandView, now_epoch_ms: object) -> dict[str, object]:
     """One HystrixCommand. Times are milliseconds; health counts cover the breaker's window, events the last 10 s."""
     breaker = command.breaker
     events = command.metrics.recent_events()
     return {
         "type": "HystrixCommand",
         "name": command.key,
-        "group": _GROUP,
+        "group": GROUP,
         "currentTime": now_epoch_ms,
-        # Hystrix's isOpen() is true during the trial too.
-        "isCircuitBreakerOpen": breaker.enabled and breaker.state != "closed",
+        "isCircuitBreakerOpen": breaker.is_open,
         "errorPercentage": breaker.error_percentage,
         "errorCount": breaker.error_count,
         "requestCount": breaker.request_count,
@@ -34,7 +34,7 @@ def described(command: CommandView, now_epoch_ms: int) -> dict[str, object]:
         **_latency("latencyTotal", command.metrics.total_latency.summary),
         **_properties(command),
         "reportingHosts": 1,
-        "threadPool": _GROUP,
+        "threadPool": command.service,
     }
 
 
@@ -65,25 +65,49 @@ def _latency(name: str, summary: LatencySummary) -> dict[str, object]:
 
 
 def _properties(command: CommandView) -> dict[str, object]:
+    """What is in force, whatever was configured."""
     breaker = command.breaker
     timeout_ms = int(command.timeout_s * 1000)
-    properties: dict[str, object] = {
-        "circuitBreakerRequestVolumeThreshold": breaker.request_volume_threshold,
-        "circuitBreakerSleepWindowInMilliseconds": int(breaker.sleep_window_s * 1000),
-        "circuitBreakerErrorThresholdPercentage": breaker.error_threshold_percentage,
-        "circuitBreakerForceOpen": False,
-        "circuitBreakerForceClosed": False,
-        "circuitBreakerEnabled": breaker.enabled,
-        "executionIsolationStrategy": "SEMAPHORE",
-        "executionIsolationThreadTimeoutInMilliseconds": timeout_ms,
-        "executionTimeoutInMilliseconds": timeout_ms,
-        "executionIsolationThreadInterruptOnTimeout": True,
-        "executionIsolationThreadPoolKeyOverride": None,
-        "executionIsolationSemaphoreMaxConcurrentRequests": command.max_concurrent,
-        "fallbackIsolationSemaphoreMaxConcurrentRequests": command.fallback_max_concurrent,
+    return {
+        "propertyValue_circuitBreakerRequestVolumeThreshold": breaker.request_volume_threshold,
+        "propertyValue_circuitBreakerSleepWindowInMilliseconds": int(breaker.sleep_window_s * 1000),
+        "propertyValue_circuitBreakerErrorThresholdPercentage": breaker.error_threshold_percentage,
+        "propertyValue_circuitBreakerForceOpen": breaker.force == "open",
+        "propertyValue_circuitBreakerForceClosed": breaker.force == "closed",
+        "propertyValue_circuitBreakerEnabled": breaker.enabled,
+        "propertyValue_executionIsolationStrategy": ISOLATION,
+        "propertyValue_executionIsolationThreadTimeoutInMilliseconds": timeout_ms,
+        "propertyValue_executionTimeoutInMilliseconds": timeout_ms,
+        "propertyValue_executionIsolationThreadInterruptOnTimeout": True,
+        "propertyValue_executionIsolationThreadPoolKeyOverride": None,
+        "propertyValue_executionIsolationSemaphoreMaxConcurrentRequests": command.max_concurrent,
+        "propertyValue_fallbackIsolationSemaphoreMaxConcurrentRequests": command.fallback_max_concurrent,
         # The window that requestCount is summed over: dashboards divide by it.
-        "metricsRollingStatisticalWindowInMilliseconds": int(breaker.window_s * 1000),
-        "requestCacheEnabled": False,
-        "requestLogEnabled": False,
+        "propertyValue_metricsRollingStatisticalWindowInMilliseconds": int(breaker.window_s * 1000),
+        "propertyValue_requestCacheEnabled": False,
+        "propertyValue_requestLogEnabled": False,
     }
-    return {f"propertyValue_{name}": value for name, value in properties.items()}
+
+
+def pool_fields(pool: PoolView, now_epoch_ms: object) -> dict[str, object]:
+    """One HystrixThreadPool: the connections to a service. It refuses nothing and has no queue; what bounds it are the
+    commands' own limits."""
+    return {
+        "type": "HystrixThreadPool",
+        "name": pool.name,
+        "currentTime": now_epoch_ms,
+        "currentActiveCount": pool.in_use,
+        "currentCompletedTaskCount": pool.attempts_total,
+        "currentCorePoolSize": pool.max_concurrent,
+        "currentLargestPoolSize": pool.largest,
+        "currentMaximumPoolSize": pool.max_concurrent,
+        "currentPoolSize": pool.open,
+        "currentQueueSize": 0,
+        "currentTaskCount": pool.attempts_total + pool.in_use,
+        "rollingCountThreadsExecuted": pool.executions,
+        "rollingMaxActiveThreads": pool.max_in_flight_seen,
+        "rollingCountCommandRejections": 0,
+        "propertyValue_queueSizeRejectionThreshold": 0,
+        "propertyValue_metricsRollingStatisticalWindowInMilliseconds": int(EVENT_WINDOW_S * 1000),
+        "reportingHosts": 1,
+    }

@@ -10,7 +10,10 @@ from typing import NamedTuple
 from hdrh.histogram import HdrHistogram
 
 ROTATION_S = 10.0
-"""One histogram collects for this long: Hystrix's 60 s in 6 buckets, `metrics.rollingPercentile`."""
+"""One histogram collects for this long."""
+
+ROTATIONS = 6
+"""So many closed ones are shown: Hystrix's 60 s in 6 buckets, `metrics.rollingPercentile`."""
 
 PERCENTILES = (0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 100.0)
 """What Hystrix publishes in latencyExecute and latencyTotal."""
@@ -18,7 +21,6 @@ PERCENTILES = (0.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 100.0)
 BUCKET_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds, inclusive. Finer than the 5 ms floor usual elsewhere: a sidecar adds less than that."""
 
-_CLOSED_HISTOGRAMS = 6
 _HIGHEST_US = 60_000_000
 _SIGNIFICANT_DIGITS = 2
 _COUNTER_BYTES = 4
@@ -80,7 +82,7 @@ class RollingLatency:
         # latency, costs five times as much. At most some 3,000 entries.
         self._uncounted: dict[int, int] = {}
         self._sum_us = 0
-        self._closed: deque[Latencies | None] = deque(maxlen=_CLOSED_HISTOGRAMS)
+        self._closed: deque[Latencies | None] = deque(maxlen=ROTATIONS)
         self.window: Latencies | None = None  # the closed histograms merged; None while they are all empty
         self.summary = NO_LATENCIES
 

@@ -19,8 +19,8 @@ OTHER = "other"
 COMPAT = "prana:compat"
 """The series of the endpoints that Prana answers on the proxy port; not a name that a service can be called by."""
 
-_EVENT_WINDOW_S = 10.0  # metrics.rollingStats.timeInMilliseconds
-_EVENT_BUCKETS = 10
+EVENT_WINDOW_S = 10.0  # metrics.rollingStats.timeInMilliseconds
+EVENT_BUCKETS = 10
 _MAX_SERIES = 1000  # registry content is not trusted either: names beyond these also go to OTHER
 
 
@@ -96,7 +96,7 @@ class CommandMetrics:
 
     def __init__(self, key: str, clock: Callable[[], float]) -> None:
         self.key = key
-        self._window = RollingWindow(len(Event), _EVENT_WINDOW_S, _EVENT_BUCKETS, clock)
+        self._window = RollingWindow(len(Event), EVENT_WINDOW_S, EVENT_BUCKETS, clock)
         self.events = [0] * len(Event)  # since start, by Event
         self.fallbacks_by_kind: Counter[str] = Counter()
         self.fallbacks_by_cause: Counter[str] = Counter()
@@ -256,6 +256,11 @@ class ServiceMetrics:
     @property
     def requests_total(self) -> int:
         return sum(self._requests)
+
+
+def executions(events: list[int]) -> int:
+    """Commands that ran, whatever came of it: HystrixEventType.ThreadPool.EXECUTED."""
+    return events[Event.SUCCESS] + events[Event.FAILURE] + events[Event.TIMEOUT] + events[Event.BAD_REQUEST]
 
 
 def exceptions_thrown(events: list[int]) -> int:

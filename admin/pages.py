@@ -2,33 +2,34 @@
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from admin import access
-from admin.documents import info_document, metrics_document, service_document, services_document
+from admin.documents import breaker_document, info_document, metrics_document, service_document, services_document
+from admin.event_stream import hystrix_streams
 from admin.exposition import openmetrics_text, prometheus_text
 from admin.health import health, readiness
 from admin.metrics import ProxyMetrics
 from admin.negotiation import Form, negotiate
 from admin.problems import SAFETY_HEADERS, problem
 from admin.series import families
-from admin.views import Sources
+from admin.views import Force, Operations, Sources
 
-_NOT_YET = re.compile(
-    r"/|/(hystrix\.stream|config|openapi\.json|drain|undrain|reload|log-level)"
-    r"|/requests/[^/]+|/services/[^/]+/breaker/(force-open|force-closed|auto)"
-)
+_log = structlog.get_logger()
+_NOT_YET = re.compile(r"/|/(config|openapi\.json|drain|undrain|reload|log-level)|/requests/[^/]+")
 """Paths that the admin port is going to have: whoever asks for one hears that it is not a typing error."""
 
 
 class Pages:
     """Handlers over the views of a running sidecar; `token` is admin.token, empty for none."""
 
-    def __init__(self, sources: Sources, metrics: ProxyMetrics, token: str) -> None:
+    def __init__(self, sources: Sources, operations: Operations, metrics: ProxyMetrics, token: str) -> None:
         self._sources = sources
+        self._operations = operations
         self._metrics = metrics
         self._token = token
 
@@ -43,6 +44,10 @@ class Pages:
         app.router.add_get("/prometheus", self.prometheus)
         app.router.add_get("/services", self.services)
         app.router.add_get("/services/{name}", self.service)
+        app.router.add_post("/services/{key}/breaker/{operation:force-open|force-closed|auto}", self.force_breaker)
+        for path, stream in hystrix_streams(self._sources).items():
+            app.router.add_get(path, stream.answer)
+            app.on_shutdown.append(stream.close)
         return app
 
     async def health(self, request: web.Request) -> web.Response:
@@ -100,6 +105,17 @@ class Pages:
             return problem(404, "no such service", services=known)
         return _json(service_document(service))
 
+    async def force_breaker(self, request: web.Request) -> web.Response:
+        """Of a service, whose routes with circuits of their own are not concerned, or of "service:route"."""
+        key, operation = request.match_info["key"].lower(), request.match_info["operation"]
+        command = self._operations.force_breaker(key, _FORCES[operation])
+        if command is None:
+            return problem(404, "no such service or route", commands=[each.key for each in self._sources.commands()])
+        if command.breaker.force != _FORCES[operation]:
+            return problem(409, "this breaker is not enabled, so it cannot be forced")
+        _log.warning("breaker operated", service=key, operation=operation, caller=request.remote)
+        return _json(breaker_document(command))
+
     def _metrics_as(self, form: Form) -> web.Response:
         if form is Form.JSON:
             return _json(metrics_document(self._sources, self._metrics, time.time()))
@@ -114,6 +130,9 @@ class Pages:
     async def _guard(self, request: web.Request, handler: "_Handler") -> web.StreamResponse:
         """Before anything else is said, also about paths that do not exist."""
         refusal = None if request.path in access.OPEN_PATHS else self._refusal(request)
+        if refusal is None and request.method not in ("GET", "HEAD"):
+            sent = (request.headers.get(name, "") for name in ("Host", "Origin", "Sec-Fetch-Site"))
+            refusal = access.change_refusal(*sent)
         if refusal is None:
             return await handler(request)
         challenge = {"WWW-Authenticate": 'Bearer realm="prana admin"'} if refusal.status == 401 else None
@@ -127,17 +146,28 @@ class Pages:
         except web.HTTPMethodNotAllowed as error:
             if _NOT_YET.fullmatch(request.path):
                 return _not_found(request)
-            return problem(405, "this page can only be read", {"Allow": ", ".join(sorted(error.allowed_methods))})
+            allowed = ", ".join(sorted(error.allowed_methods))
+            detail = "this is changed by POST" if "POST" in error.allowed_methods else "this page can only be read"
+            return problem(405, detail, {"Allow": allowed})
         except web.HTTPNotFound:
             return _not_found(request)
 
 
+_OTHER_PATHS = (
+    "/services",
+    "/services/{name}",
+    "/services/{name}/breaker/{force-open,force-closed,auto}",
+    "/hystrix.stream",
+    "/hystrix/config.stream",
+    "/hystrix/utilization.stream",
+)
+_FORCES: Mapping[str, Force] = {"force-open": "open", "force-closed": "closed", "auto": "none"}
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _not_found(request: web.Request) -> web.Response:
     detail = "not available yet" if _NOT_YET.fullmatch(request.path) else "no such page"
-    return problem(404, detail, pages=[*sorted(access.OPEN_PATHS), "/services", "/services/{name}"])
+    return problem(404, detail, pages=[*sorted(access.OPEN_PATHS), *_OTHER_PATHS])
 
 
 def _json(document: object, status: int = 200) -> web.Response:

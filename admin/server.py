@@ -10,7 +10,7 @@ from aiohttp import http_parser, web
 from admin.metrics import ProxyMetrics
 from admin.pages import Pages
 from admin.problems import problem
-from admin.views import Sources
+from admin.views import Operations, Sources
 
 _MAX_CONNECTIONS = 256
 # Also the time for a whole header block: aiohttp closes a connection that has not delivered one by then.
@@ -60,7 +60,9 @@ class AdminServer:
         await self._runner.cleanup()
 
 
-async def serve(sources: Sources, metrics: ProxyMetrics, token: str, listen: Listen) -> AdminServer:
+async def serve(
+    sources: Sources, operations: Operations, metrics: ProxyMetrics, token: str, listen: Listen
+) -> AdminServer:
     """Open the admin port. `token` opens everything to callers from beyond loopback; empty: nobody.
 
     Raises what `listen` raises, and RuntimeError where only aiohttp's pure-Python HTTP parser is present: its
@@ -72,7 +74,7 @@ async def serve(sources: Sources, metrics: ProxyMetrics, token: str, listen: Lis
         )
     # A caller that left needs no answer.
     runner = web.AppRunner(
-        Pages(sources, metrics, token).application(), handler_cancellation=True, shutdown_timeout=_CLOSE_S
+        Pages(sources, operations, metrics, token).application(), handler_cancellation=True, shutdown_timeout=_CLOSE_S
     )
     await runner.setup()
     handlers = runner.server
@@ -120,6 +122,10 @@ class _Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._check.cancel()
         super().connection_lost(exc)
+
+    def resume_writing(self) -> None:
+        self._unsent_bytes = 0  # somebody reads, however slowly
+        super().resume_writing()
 
     def _abort_if_stalled(self) -> None:
         unsent_bytes = self._asyncio_transport.get_write_buffer_size()

@@ -3,7 +3,7 @@
 Frozen, so that a page is rendered from one moment. `prana.app` builds them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -11,6 +11,7 @@ from admin.metrics import CommandMetrics, ServiceMetrics
 
 CircuitState = Literal["closed", "open", "half-open"]
 CIRCUIT_STATES: tuple[CircuitState, ...] = ("closed", "open", "half-open")
+Force = Literal["none", "open", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,13 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class BreakerView:
-    """A circuit breaker; the counts go on when it is not enabled, as in Hystrix."""
+    """A circuit breaker; state and counts go on when it is forced, the counts also when it is not enabled, as in
+    Hystrix."""
 
     enabled: bool
     state: CircuitState
+    force: Force  # what an operator wants instead of what the state says
+    is_open: bool  # as Hystrix shows it: force considered, and during the trial, too
     error_percentage: int  # 0 .. 100 over the window, cut off, as in Hystrix HealthCounts
     error_count: int
     request_count: int
@@ -45,6 +49,7 @@ class BreakerView:
     error_threshold_percentage: int
     sleep_window_s: float
     window_s: float
+    health_interval_s: float  # the steps in which the window moves
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,27 @@ class CommandView:
     fallbacks_in_flight: int
     fallback_max_concurrent: int
     timeout_s: float
+    has_fallback: bool
     metrics: CommandMetrics
+
+    @property
+    def service(self) -> str:
+        """Whose command it is."""
+        return self.key.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """The connections to the instances of one service. Nobody waits for one: who finds none idle opens another."""
+
+    name: str  # the service's
+    in_use: int
+    open: int
+    largest: int  # the most that were open at once to each instance, summed
+    max_concurrent: int  # requests that the service's commands let through
+    max_in_flight_seen: int  # of these, in the last 10 s
+    executions: int  # in the last 10 s
+    attempts_total: int  # that ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +95,7 @@ class ServiceView:
     rule: str  # balancing rule, as configured
     commands: Sequence[CommandView]  # the service's own first
     nodes: Sequence[NodeView]
+    pool: PoolView
     retry_budget_balance: float  # retries the budget would grant now
     metrics: ServiceMetrics
 
@@ -149,11 +175,26 @@ class InfoView:
     instances: Sequence[Mapping[str, object]]  # the apps as registered
 
 
+class Operations(Protocol):
+    """What an operator may change. It takes effect at once and ends with the process."""
+
+    def force_breaker(self, key: str, force: Force) -> CommandView | None:
+        """Force a command's circuit open or closed, or leave it to the breaker again ("none"); a service and its routes
+        are commands of their own. A breaker that is not enabled stays as it is. Gives the command as it is then, None
+        for a key that nobody has. Lower case."""
+
+
 class Sources(Protocol):
     """Where the admin pages read. Every call returns the state of this moment and must not block."""
 
     def services(self) -> Sequence[ServiceView]:
         """Services that have been called or configured."""
+
+    def commands(self) -> Iterator[CommandView]:
+        """Those of all services, each read when it is asked for: there may be a thousand, with pauses in between."""
+
+    def pools(self) -> Iterator[PoolView]:
+        """One of each service, in the same way."""
 
     def service(self, name: str) -> ServiceView | None:
         """One service, also if it has not been called yet; None for a name that nobody knows. Lower case."""

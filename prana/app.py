@@ -104,7 +104,15 @@ class Sidecar:
             settings.proxy.min_upload_rate,
         )
         self._views = Views(
-            settings, self._services, self._server, self._transport, self._discovery, clock, self._started_epoch_s
+            settings,
+            self._services,
+            self._server,
+            self._pool,
+            self._tls,
+            self._transport,
+            self._discovery,
+            clock,
+            self._started_epoch_s,
         )
         self._ports = Ports(passed or Passed(), predecessor, self._server.shortage)
         self._limits = Limits(0, 0)  # known from `start` on
@@ -158,7 +166,7 @@ class Sidecar:
                 binding = self._ports.bind(address, self._server.accept, proxy.unix_mode, descriptors=limits.spared)
                 self._server.listeners += await listening(binding, str(address), listen_flag)
             opening = admin.server.serve(
-                self._views, self.metrics, self.settings.admin.token, partial(self._ports.bind, where)
+                self._views, self._views, self.metrics, self.settings.admin.token, partial(self._ports.bind, where)
             )
             self._admin = await listening(opening, str(where), admin_flag)
             if self.settings.shutdown.hand_over:

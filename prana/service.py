@@ -6,7 +6,7 @@ from typing import Literal
 
 from admin.metrics import CommandMetrics, ServiceMetrics
 from loadbalancer.balancer import Balancer
-from prana.config.settings import CommandPolicy, ServicePolicy
+from prana.config.settings import RoutePolicy, ServicePolicy
 from prana.request import Handler
 from prana.resilience.breaker import Breaker
 from prana.resilience.budget import RetryBudget
@@ -19,7 +19,7 @@ class Command:
     """What fails, is refused and is measured as one, as a HystrixCommand: a service, or one of its routes."""
 
     key: str  # the service's name, and for a route ":" and the route's
-    policy: CommandPolicy
+    policy: ServicePolicy | RoutePolicy
     breaker: Breaker
     bulkhead: Bulkhead
     fallback_bulkhead: Bulkhead

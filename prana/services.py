@@ -104,8 +104,10 @@ class Services:
 
     def peek(self, name: str) -> Service | None:
         """For views: like `find`, but never waits."""
-        instances = self._instances(name)
-        return self._made.get(name) or (self._open(name, instances) if instances is not None else None)
+        service = self._made.get(name)
+        if service is None and (instances := self._instances(name)) is not None:
+            service = self._open(name, instances)
+        return service
 
     def all_made(self) -> list[Service]:
         """Services that have been called or looked at, by name."""

@@ -1,33 +1,52 @@
-"""The admin port's sources: reads the running parts. Changes nothing, but makes a service that is first looked at."""
+"""The admin port's sources: reads the running parts, makes a service that is first looked at, and changes only what an
+operator asks for.
+"""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 import msgspec
 
 import prana
-from admin.views import AppView, BreakerView, CommandView, EurekaView, InfoView, NodeView, ProxyView, ServiceView
+from admin.metrics import executions
+from admin.views import (
+    AppView,
+    BreakerView,
+    CommandView,
+    EurekaView,
+    Force,
+    InfoView,
+    NodeView,
+    PoolView,
+    ProxyView,
+    ServiceView,
+)
 from loadbalancer.node import Node
 from prana.apps import AppBeside
-from prana.config.settings import Settings
+from prana.config.settings import Settings, Tls
 from prana.resilience.breaker import Breaker
 from prana.service import Command, Service
 from prana.services import Services
+from prana.wire.pool import Pool
 from prana.wire.server import ProxyServer
+from prana.wire.tls import UpstreamTls
 from registry.discovery import Discovery
 from registry.snapshot import EMPTY
 from registry.transport import EurekaTransport
 
 
 class Views:
-    """Implements admin.views.Sources over the parts of one sidecar; parts that are not configured are None."""
+    """Implements admin.views.Sources and Operations over the parts of one sidecar; parts that are not configured are
+    None."""
 
     def __init__(
         self,
         settings: Settings,
         services: Services,
         server: ProxyServer,
+        pool: Pool,
+        tls: Mapping[Tls, UpstreamTls],
         transport: EurekaTransport | None,
         discovery: Discovery | None,
         clock: Callable[[], float],
@@ -36,6 +55,8 @@ class Views:
         self._settings = settings
         self._services = services
         self._server = server
+        self._pool = pool
+        self._tls = tls
         self._transport = transport
         self._discovery = discovery
         self._clock = clock
@@ -43,13 +64,36 @@ class Views:
         self.beside: Sequence[AppBeside] = ()  # made once the admin port is bound, for that is registered, too
 
     def services(self) -> Sequence[ServiceView]:
-        for name in self._settings.services:
-            self._services.peek(name)  # configured services show before their first call
-        return [self._service(service) for service in self._services.all_made()]
+        return [self._service(service) for service in self._each()]
+
+    def commands(self) -> Iterator[CommandView]:
+        return (_command(command) for service in self._each() for command in service.commands)
+
+    def pools(self) -> Iterator[PoolView]:
+        return (self._pool_of(service) for service in self._each())
+
+    def _each(self) -> Iterator[Service]:
+        """By name. Configured services show before their first call, and are made when their turn comes."""
+        made = (service.name for service in self._services.all_made())
+        for name in sorted({*made, *self._settings.services}):
+            service = self._services.peek(name)
+            if service is not None:
+                yield service
 
     def service(self, name: str) -> ServiceView | None:
         found = self._services.peek(name)
         return self._service(found) if found is not None else None
+
+    def force_breaker(self, key: str, force: Force) -> CommandView | None:
+        service = self._services.peek(key.partition(":")[0])
+        if service is None:
+            return None
+        for command in service.commands:
+            if command.key == key:
+                if command.breaker.settings.enabled:
+                    command.breaker.force = force
+                return _command(command)
+        return None
 
     def apps(self) -> Sequence[AppView]:
         return [_app(app) for app in self.beside]
@@ -108,8 +152,26 @@ class Views:
             rule=service.policy.balancer.rule,
             commands=[_command(command) for command in service.commands],
             nodes=[self._node(node) for node in service.balancer.nodes],
+            pool=self._pool_of(service),
             retry_budget_balance=service.budget.balance,
             metrics=service.metrics,
+        )
+
+    def _pool_of(self, service: Service) -> PoolView:
+        tls = self._tls[service.policy.tls]
+        instances = [node.instance for node in service.balancer.nodes]
+        usages = [self._pool.usage((each.host, each.ip, each.port, tls if each.secure else None)) for each in instances]
+        open_, idle, largest = map(sum, zip((0, 0, 0), *usages, strict=True))
+        commands = service.commands
+        return PoolView(
+            name=service.name,
+            in_use=open_ - idle,
+            open=open_,
+            largest=largest,
+            max_concurrent=sum(command.bulkhead.limit for command in commands),
+            max_in_flight_seen=sum(command.bulkhead.max_in_use for command in commands),
+            executions=sum(executions(command.metrics.recent_events()) for command in commands),
+            attempts_total=sum(service.metrics.attempts.values()),
         )
 
     def _node(self, node: Node) -> NodeView:
@@ -161,6 +223,7 @@ def _command(command: Command) -> CommandView:
         fallbacks_in_flight=command.fallback_bulkhead.in_use,
         fallback_max_concurrent=command.fallback_bulkhead.limit,
         timeout_s=command.policy.timeout,
+        has_fallback=bool(command.policy.fallback),
         metrics=command.metrics,
     )
 
@@ -170,6 +233,8 @@ def _breaker(breaker: Breaker) -> BreakerView:
     return BreakerView(
         enabled=settings.enabled,
         state=breaker.state,
+        force=breaker.force,
+        is_open=breaker.is_open,
         error_percentage=breaker.error_percentage,
         error_count=breaker.error_count,
         request_count=breaker.request_count,
@@ -178,4 +243,5 @@ def _breaker(breaker: Breaker) -> BreakerView:
         error_threshold_percentage=settings.error_percentage,
         sleep_window_s=settings.sleep_window_s,
         window_s=settings.window_s,
+        health_interval_s=breaker.health_interval_s,
     )

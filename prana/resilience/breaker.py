@@ -152,6 +152,11 @@ class Breaker:
         return max(0.0, self._opened_s + self.settings.sleep_window_s - self._clock())
 
     @property
+    def health_interval_s(self) -> float:
+        """How wide the steps are in which outcomes leave the window."""
+        return self.settings.window_s / _BUCKETS
+
+    @property
     def request_count(self) -> int:
         """Successes and failures in the window."""
         return sum(self._window.totals())

@@ -1,7 +1,7 @@
 """A sidecar in a known state, as the admin pages see it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -11,11 +11,12 @@ from admin.views import (
     BreakerView,
     CommandView,
     EurekaView,
+    Force,
     InfoView,
     NodeView,
+    PoolView,
     ProxyView,
     ServiceView,
-    Sources,
 )
 
 
@@ -31,7 +32,7 @@ class Clock:
 
 @dataclass
 class FixedSources:
-    """Sources that always return the same views."""
+    """Sources that always return the same views, but for what is forced."""
 
     service_views: Sequence[ServiceView]
     app_views: Sequence[AppView]
@@ -41,6 +42,22 @@ class FixedSources:
 
     def services(self) -> Sequence[ServiceView]:
         return self.service_views
+
+    def commands(self) -> Iterator[CommandView]:
+        return (command for service in self.service_views for command in service.commands)
+
+    def pools(self) -> Iterator[PoolView]:
+        return (service.pool for service in self.service_views)
+
+    def force_breaker(self, key: str, force: Force) -> CommandView | None:
+        def forced(command: CommandView) -> CommandView:
+            if command.key != key or not command.breaker.enabled:
+                return command
+            return replace(command, breaker=replace(command.breaker, force=force))
+
+        services = self.service_views
+        self.service_views = [replace(each, commands=list(map(forced, each.commands))) for each in services]
+        return next((command for command in self.commands() if command.key == key), None)
 
     def service(self, name: str) -> ServiceView | None:
         return next((view for view in self.service_views if view.name == name), None)
@@ -118,6 +135,8 @@ def breaker() -> BreakerView:
     return BreakerView(
         enabled=True,
         state="closed",
+        force="none",
+        is_open=False,
         error_percentage=25,
         error_count=10,
         request_count=40,
@@ -126,6 +145,7 @@ def breaker() -> BreakerView:
         error_threshold_percentage=50,
         sleep_window_s=5.0,
         window_s=10.0,
+        health_interval_s=1.0,
     )
 
 
@@ -158,12 +178,27 @@ def command(metrics: ProxyMetrics, breaker: BreakerView) -> CommandView:
         fallbacks_in_flight=2,
         fallback_max_concurrent=64,
         timeout_s=0.8,
+        has_fallback=True,
         metrics=metrics.service("users").command("users"),
     )
 
 
 @pytest.fixture
-def service(metrics: ProxyMetrics, command: CommandView, node: NodeView) -> ServiceView:
+def pool() -> PoolView:
+    return PoolView(
+        name="users",
+        in_use=2,
+        open=5,
+        largest=8,
+        max_concurrent=512,
+        max_in_flight_seen=17,
+        executions=40,
+        attempts_total=1234,
+    )
+
+
+@pytest.fixture
+def service(metrics: ProxyMetrics, command: CommandView, node: NodeView, pool: PoolView) -> ServiceView:
     return ServiceView(
         name="users",
         source="eureka",
@@ -171,13 +206,14 @@ def service(metrics: ProxyMetrics, command: CommandView, node: NodeView) -> Serv
         rule="p2c-ewma",
         commands=[command],
         nodes=(node,),
+        pool=pool,
         retry_budget_balance=99.5,
         metrics=metrics.service("users"),
     )
 
 
 @pytest.fixture
-def sources_of(service: ServiceView, app: AppView, eureka: EurekaView, proxy: ProxyView) -> Callable[..., Sources]:
+def sources_of(service: ServiceView, app: AppView, eureka: EurekaView, proxy: ProxyView) -> Callable[..., FixedSources]:
     """Sources of the views above; each can be replaced by its keyword."""
 
     def build(
@@ -185,7 +221,7 @@ def sources_of(service: ServiceView, app: AppView, eureka: EurekaView, proxy: Pr
         apps: Sequence[AppView] = (app,),
         eureka: EurekaView = eureka,
         proxy: ProxyView = proxy,
-    ) -> Sources:
+    ) -> FixedSources:
         instances = [{"instanceId": app.name} for app in apps]
         info = InfoView("0.1.0", "3.11.7", "uvloop", "httptools", 1_800_000_000.0, instances)
         return FixedSources(services, apps, eureka, proxy, info)

@@ -1,6 +1,6 @@
 import pytest
 
-from admin.access import refusal
+from admin.access import change_refusal, refusal
 
 EVERYTHING_ELSE = {"peer": "127.0.0.1", "host": "localhost:8077", "authorization": "", "token": ""}
 
@@ -58,3 +58,45 @@ def test_anything_but_the_token_does_not(authorization: str) -> None:
 @pytest.mark.parametrize("authorization", ["Bearer ", "Bearer", ""])
 def test_an_empty_token_is_no_token(authorization: str) -> None:
     assert status(peer="10.0.0.7", authorization=authorization, token="") == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "fetch_site"),
+    [
+        ("", ""),
+        ("", "none"),
+        ("", "same-origin"),
+        ("http://localhost:8077", ""),
+        ("http://localhost:8077", "same-origin"),
+        ("https://localhost:8077", ""),
+    ],
+)
+@pytest.mark.parametrize("host", ["localhost:8077", "LOCALHOST:8077"])
+def test_programs_and_our_own_pages_may_change_things(host: str, origin: str, fetch_site: str) -> None:
+    assert change_refusal(host, origin, fetch_site) is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "fetch_site"),
+    [
+        ("http://evil.example", ""),
+        ("http://localhost:3000", ""),
+        ("http://localhost", ""),
+        ("http://localhost:8077.evil.example", ""),
+        ("http://localhost:80777", ""),
+        ("http://evil.example/localhost:8077", ""),
+        ("null", ""),
+        ("file://", ""),
+        ("file://localhost:8077", ""),
+        ("localhost:8077", ""),
+        ("http://evil.example", "same-origin"),
+        ("http://localhost:8077", "cross-site"),
+        ("", "cross-site"),
+        ("", "same-site"),
+        ("", "anything"),
+    ],
+)
+def test_a_page_of_another_origin_may_not(origin: str, fetch_site: str) -> None:
+    seen = change_refusal("localhost:8077", origin, fetch_site)
+    assert seen is not None
+    assert seen.status == 403

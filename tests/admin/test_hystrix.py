@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from admin.hystrix import described
+from admin.hystrix import command_fields
 from admin.metrics import Event
 from admin.views import BreakerView, CommandView
 
@@ -67,7 +67,7 @@ OTHERS = [
 
 
 def as_json(command: CommandView) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(json.dumps(described(command, NOW_EPOCH_MS)))
+    document: dict[str, Any] = json.loads(json.dumps(command_fields(command, NOW_EPOCH_MS)))
     return document
 
 
@@ -135,13 +135,15 @@ def test_each_event_shows_in_its_own_counter(command: CommandView) -> None:
     assert document["rollingCountExceptionsThrown"] == sum(event + 1 for event in thrown)
 
 
-@pytest.mark.parametrize(("state", "is_open"), [("closed", False), ("open", True), ("half-open", True)])
-@pytest.mark.parametrize("enabled", [True, False])
-def test_the_circuit_shows_open_until_it_has_closed_again(
-    command: CommandView, breaker: BreakerView, state: Any, is_open: bool, enabled: bool
-) -> None:
-    view = replace(command, breaker=replace(breaker, state=state, enabled=enabled))
-    assert as_json(view)["isCircuitBreakerOpen"] is (is_open and enabled)
+def test_the_circuit_and_its_force_are_shown_as_they_are(command: CommandView, breaker: BreakerView) -> None:
+    forced_open = as_json(replace(command, breaker=replace(breaker, is_open=True, force="open")))
+    assert forced_open["isCircuitBreakerOpen"] is True
+    assert forced_open["propertyValue_circuitBreakerForceOpen"] is True
+    assert forced_open["propertyValue_circuitBreakerForceClosed"] is False
+    forced_closed = as_json(replace(command, breaker=replace(breaker, state="open", force="closed")))
+    assert forced_closed["isCircuitBreakerOpen"] is False
+    assert forced_closed["propertyValue_circuitBreakerForceOpen"] is False
+    assert forced_closed["propertyValue_circuitBreakerForceClosed"] is True
 
 
 def test_health_counts_and_their_window_are_the_breakers(command: CommandView, breaker: BreakerView) -> None:
