@@ -121,7 +121,8 @@ def _add_registry_flags(registry: argparse.ArgumentParser) -> None:
 
 def _file_flags() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(add_help=False)
-    flags.add_argument("-c", "--config", type=Path, metavar="FILE", help="TOML file; default ./prana.toml if it exists")
+    about = "TOML file, or .properties; default ./prana.toml if it exists"
+    flags.add_argument("-c", "--config", type=Path, metavar="FILE", help=about)
     return flags
 
 

@@ -17,7 +17,7 @@ from prana import __version__, early
 from prana.arguments import flag_values, parse
 from prana.ask import AskError, Sidecar, admin_url, hosts_text, status_text
 from prana.config import ConfigError, Loaded, endpoints, load
-from prana.config.sources import dotted
+from prana.config.sources import Problem, dotted
 from prana.startup import StartupError
 
 _DEFAULT_FILE = Path("prana.toml")
@@ -56,13 +56,15 @@ def _usage_error(message: str) -> int:
 
 def _run(args: Namespace) -> int:
     loaded = _load(args)
-    _print_warnings(loaded)
+    _print_warnings(loaded.warnings)
     from prana import app, logs
+    from prana.journal import log_without_counterpart
 
     settings = loaded.settings
     if args.replace and not settings.shutdown.hand_over:
         return _usage_error("--replace needs shutdown.hand_over, the path where the running sidecar hands over")
     sink = logs.configure(settings.log.level, settings.log.format, sys.stderr)
+    log_without_counterpart([problem.origin.place for problem in loaded.without_counterpart])
     code = app.run(settings, replace=args.replace)
     sink.close()
     os._exit(code)  # see app.run
@@ -91,7 +93,7 @@ def _check(args: Namespace) -> int:
     except ConfigError as error:
         print(error)
         return 1
-    _print_warnings(loaded)
+    _print_warnings([*loaded.warnings, *loaded.without_counterpart])
     if args.online:
         from prana.config.online import online_problems
 
@@ -178,8 +180,8 @@ def _print_json(document: object) -> None:
     print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
-def _print_warnings(loaded: Loaded) -> None:
-    for warning in loaded.warnings:
+def _print_warnings(warnings: Sequence[Problem]) -> None:
+    for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
 

@@ -1,5 +1,6 @@
 """What operators read about traffic: one line per change of state, and the access log if they want one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -42,6 +43,12 @@ class ShadowJournal:
                     service=name,
                     paths=paths,
                 )
+
+
+def log_without_counterpart(properties: Sequence[str]) -> None:
+    """Of Hystrix, Ribbon and the like, in the configuration: they say nothing here."""
+    if properties:
+        _log.warning("properties without effect; prana check says why", count=len(properties), properties=properties)
 
 
 def log_ejection(service: str, event: EjectionEvent) -> None:

@@ -1,7 +1,8 @@
 """From a file, the environment and flags to `Settings`, or to the list of everything that is wrong with them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -9,6 +10,8 @@ from msgspec import structs
 
 from prana.config.consistency import findings
 from prana.config.finding import Finding
+from prana.config.flat import from_properties
+from prana.config.foreign.translation import Given, Translation, translate
 from prana.config.inheritance import inheritance
 from prana.config.positions import Path
 from prana.config.reading import Reading
@@ -19,6 +22,7 @@ from prana.config.sources import (
     FlagValue,
     Origin,
     Problem,
+    Source,
     Unreadable,
     dotted,
     from_environment,
@@ -37,11 +41,15 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A usable configuration. `origins` has the paths that were written somewhere; warnings stop nothing."""
+    """A usable configuration. `origins` has the paths that were written somewhere; warnings stop nothing.
+
+    `without_counterpart` are the foreign properties that nothing here stands for.
+    """
 
     settings: Settings
     origins: Mapping[Path, Origin]
     warnings: Sequence[Problem]
+    without_counterpart: Sequence[Problem]
 
     def origin(self, path: Path) -> Origin:
         """Where the value of a key comes from; a route's may come from its service, and that from the defaults."""
@@ -61,27 +69,60 @@ def load(file: FilePath | None, environ: Mapping[str, str], flags: Sequence[Flag
 
     A file that cannot be read at all is one problem; what its keys might have been is then not guessed.
     """
-    flag_sources, problems = from_flags(flags)
-    sources = [*from_environment(environ), *flag_sources]
-    complete = True
-    try:
-        if file is not None:
-            sources.insert(0, from_file(file))
-    except Unreadable as error:
-        problems.append(error.problem)
-        complete = False
-    reading = Reading()
-    for source in sources:
-        reading.add(source, Settings)
+    of_file, warnings, unreadable = _of_file(file)
+    of_flags, problems = from_flags(flags)
+    reading, translations = _read(of_file, from_environment(environ), of_flags)
     settings = _build(reading)
     found = [found for found in findings(settings, reading.origins) if reading.bad.isdisjoint(found.paths)]
-    problems += reading.problems
-    if complete:
+    problems += [*unreadable, *_all(each.problems for each in translations), *reading.problems]
+    if not unreadable:
         problems += [_problem(finding, reading.origins) for finding in found if not finding.warning]
     if problems:
-        raise ConfigError(sorted(problems, key=lambda problem: problem.origin.line))
-    warnings = [_problem(finding, reading.origins) for finding in found if finding.warning]
-    return Loaded(settings, reading.origins, warnings)
+        raise ConfigError(_all([problems]))
+    warnings += [_problem(finding, reading.origins) for finding in found if finding.warning]
+    return Loaded(settings, reading.origins, warnings, _all(each.without_counterpart for each in translations))
+
+
+def _all(problems: Iterable[Iterable[Problem]]) -> list[Problem]:
+    """In the order of the file."""
+    return sorted(chain.from_iterable(problems), key=lambda problem: problem.origin.line)
+
+
+def _of_file(file: FilePath | None) -> tuple[Sequence[Source], list[Problem], list[Problem]]:
+    """The sources of a file, warnings, and why it cannot be read at all."""
+    try:
+        if file is None:
+            return (), [], []
+        if file.suffix == ".properties":
+            return *from_properties(file), []
+        return (from_file(file),), [], []
+    except Unreadable as error:
+        return (), [], [error.problem]
+
+
+def _read(*levels: Sequence[Source]) -> tuple[Reading, list[Translation]]:
+    """What the levels say, the weakest first. In each, our own keys are stronger than what properties stand for."""
+    reading, translations = Reading(), []
+    for sources in levels:
+        translation = translate(_properties(sources))
+        for source in (*translation.sources, *sources):
+            reading.add(source, Settings)
+        translations.append(translation)
+    return reading, translations
+
+
+def _properties(sources: Sequence[Source]) -> dict[str, Given]:
+    """The properties that sources of one level give, by name."""
+    reading = Reading()
+    for source in sources:
+        if "properties" in source.tree:
+            reading.add(replace(source, tree={"properties": source.tree["properties"]}), Settings)
+    given = {}
+    for path, value in reading.values.items():
+        origin = reading.origins[path]
+        place = ": ".join(filter(None, (origin.place, origin.key)))
+        given[str(path[-1])] = Given(value, Origin(place, line=origin.line))
+    return given
 
 
 def _problem(finding: Finding, origins: Mapping[Path, Origin]) -> Problem:

@@ -122,3 +122,22 @@ def shape_at(shape: Shape, path: Path) -> Shape | None:
             case _:
                 return None
     return found
+
+
+def located(shape: Shape, parts: Sequence[str]) -> tuple[str, ...] | None:
+    """The path of dotted parts; a key that the user chooses may have dots in it, and is as short as can be."""
+    match shape:
+        case Tables(item):
+            return located(item, parts)
+        case Branch(_, fields) if parts:
+            below = located(fields[parts[0]], parts[1:]) if parts[0] in fields else None
+            return None if below is None else (parts[0], *below)
+        case Table(_, value) if parts:
+            inner = isinstance(value, Branch)  # then only its keys can be written
+            for length in range(1, len(parts) + (not inner)):
+                below = located(value, parts[length:])
+                if below is not None:
+                    return (".".join(parts[:length]), *below)
+            return None
+        case _:
+            return None if parts else ()

@@ -101,13 +101,18 @@ def dotted(path: Path) -> str:
     return "".join(parts).removeprefix(".")
 
 
+def content_of(file: FilePath) -> bytes:
+    """What is in a file; Unreadable when it cannot be had."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}; name an existing file"
+        raise Unreadable(Problem(Origin(str(file)), message)) from None
+
+
 def from_file(file: FilePath) -> Source:
     """The source of a TOML file; Unreadable when it is missing, no text, or no TOML."""
-    name = str(file)
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise Unreadable(Problem(Origin(name), f"cannot be read: {error.strerror}; name an existing file")) from None
+    name, content = str(file), content_of(file)
     try:
         text = content.decode("utf-8-sig")  # some editors leave a byte order mark
         tree = tomllib.loads(text)
@@ -148,7 +153,7 @@ def from_environment(environ: Mapping[str, str]) -> list[Source]:
                 return dotted(at)  # no variable reaches into an array
             return variable_name((*at, *path[len(at) :]))
 
-        sources.append(_single(path, Text(environ[ours[path]]), ours[path], spell))
+        sources.append(single(path, Text(environ[ours[path]]), Origin(ours[path]), spell))
     return sources
 
 
@@ -183,16 +188,17 @@ def from_flags(flags: Sequence[FlagValue]) -> tuple[list[Source], list[Problem]]
             problems.append(Problem(Origin(flag.flag), str(error)))
             continue
         value = Text(flag.value) if isinstance(flag.value, str) else [Text(text) for text in flag.value]
-        sources.append(_single(path, value, place, dotted))
+        sources.append(single(path, value, Origin(place)))
     return sources, problems
 
 
-def _single(path: tuple[str, ...], value: object, place: str, spell: Callable[[Path], str]) -> Source:
+def single(path: tuple[str, ...], value: object, written: Origin, spell: Callable[[Path], str] = dotted) -> Source:
+    """The source of one value."""
     tree: dict[str, object] = {path[-1]: value}
     for part in reversed(path[:-1]):
         tree = {part: tree}
 
     def origin(at: Path) -> Origin:
-        return Origin(place, "" if path[: len(at)] == at else dotted(at))
+        return written if path[: len(at)] == at else Origin(written.place, dotted(at), written.line)
 
     return Source(tree, origin, spell)

@@ -47,6 +47,42 @@ def test_check_prints_warnings_and_passes(capsys: Capture) -> None:
     assert printed.err == ("warning: --set defaults.attempt_timeout: is 1m, which never ends before timeout (10s)\n")
 
 
+PROPERTIES = """
+eureka.registration.enabled = false
+hystrix.command.default.execution.isolation.thread.timeoutInMilliseconds = 800
+hystrix.threadpool.default.coreSize = 30
+ribbon.ReadTimeOut = 500
+"""
+
+
+def test_check_lists_properties_without_a_counterpart_and_passes(capsys: Capture) -> None:
+    Path("prana.properties").write_text(PROPERTIES)
+    assert main(["check", "-c", "prana.properties"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "ok: prana.properties\n"
+    assert printed.err.splitlines() == [
+        "warning: prana.properties:4: hystrix.threadpool.default.coreSize: has no counterpart: "
+        "Prana has no thread pools; max_concurrent bounds the calls in progress",
+        "warning: prana.properties:5: ribbon.ReadTimeOut: is not known; did you mean ribbon.ReadTimeout?",
+    ]
+
+
+def test_run_names_them_in_one_line_of_the_log() -> None:
+    nowhere = "admin.listen = 203.0.113.1:1\nlog.format = json\n"  # so that it ends
+    Path("prana.properties").write_text(PROPERTIES + nowhere)
+    command = [sys.executable, "-c", "from prana.cli import main; raise SystemExit(main())", "run"]
+    done = subprocess.run([*command, "-c", "prana.properties"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    first, *_ = done.stderr.splitlines()
+    line = json.loads(first)
+    assert (line["event"], line["level"]) == ("properties without effect; prana check says why", "warning")
+    assert line["count"] == 2
+    assert line["properties"] == [
+        "prana.properties:4: hystrix.threadpool.default.coreSize",
+        "prana.properties:5: ribbon.ReadTimeOut",
+    ]
+
+
 def test_every_shortcut_flag_sets_its_key(capsys: Capture) -> None:
     flags = "--app a --app-port 1 --eureka http://x/ --eureka http://y/ --listen h:1 --listen h:2 --admin-listen h:3"
     assert main(["config", "show", "--json", *flags.split(), "--log-level", "error", "--log-format", "json"]) == 0
