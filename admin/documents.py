@@ -43,6 +43,7 @@ def service_document(service: ServiceView) -> dict[str, object]:
         "known": service.known,
         **_command(service.own),
         "balancer": _balancing(service),
+        "connections": {"open": service.pool.open, "in_use": service.pool.in_use},
         "requests": {
             "total": metrics.requests_total,
             "failed": metrics.requests_failed,
@@ -122,13 +123,19 @@ def _summary(service: ServiceView) -> dict[str, object]:
         "name": service.name,
         "source": service.source,
         "known": service.known,
-        "breaker": service.own.breaker.state if service.own.breaker.enabled else "disabled",
+        "breaker": _breaker_word(service.own.breaker),
         "instances": len(service.nodes),
         "ejected": sum(node.ejected for node in service.nodes),
         "in_flight": sum(command.in_flight for command in service.commands),
         "requests_total": service.metrics.requests_total,
         "requests_failed": service.metrics.requests_failed,
     }
+
+
+def _breaker_word(breaker: BreakerView) -> str:
+    if not breaker.enabled:
+        return "disabled"
+    return breaker.state if breaker.force == "none" else f"forced-{breaker.force}"
 
 
 def _breaker(breaker: BreakerView) -> dict[str, object]:

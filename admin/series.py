@@ -163,6 +163,26 @@ def _service_families(services: list[ServiceView]) -> Iterator[Family]:
         ],
     )
     yield Family(
+        "prana_circuit_forced",
+        "gauge",
+        "1 for what an operator wants of the breaker, whatever its state.",
+        [
+            ({"service": command.key, "state": force}, int(command.breaker.force == force))
+            for command in commands
+            for force in ("open", "closed")
+        ],
+    )
+    yield Family(
+        "prana_upstream_connections",
+        "gauge",
+        "Open connections to instances.",
+        [
+            ({"service": service.name, "state": state}, count)
+            for service in services
+            for state, count in (("in_use", service.pool.in_use), ("idle", service.pool.open - service.pool.in_use))
+        ],
+    )
+    yield Family(
         "prana_lb_instances",
         "gauge",
         "Instances by what the balancer may do with them.",

@@ -106,8 +106,10 @@ def test_the_list_of_services_counts_ejected_nodes_and_names_the_breaker(
         commands=[replace(service.own, breaker=replace(breaker, state="open"))],
     )
     bare = replace(service, name="bare", commands=[replace(service.own, breaker=replace(breaker, enabled=False))])
-    listed = as_json(services_document([shaky, bare]))["services"]
-    assert [(each["name"], each["breaker"]) for each in listed] == [("users", "open"), ("bare", "disabled")]
+    forced = replace(service, name="cut", commands=[replace(service.own, breaker=replace(breaker, force="open"))])
+    listed = as_json(services_document([shaky, bare, forced]))["services"]
+    shown = [(each["name"], each["breaker"]) for each in listed]
+    assert shown == [("users", "open"), ("bare", "disabled"), ("cut", "forced-open")]
     assert (listed[0]["instances"], listed[0]["ejected"]) == (2, 1)
 
 
@@ -134,6 +136,7 @@ def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceVi
     assert document["requests"]["events"]["fallback_success"] == 1
     assert document["requests"]["latency_ms"]["99.5"] == 0
     assert [document["requests"][name] for name in ("tunnels", "tunnels_total")] == [0, 0]
+    assert document["connections"] == {"open": 5, "in_use": 2}
     assert document["balancer"]["nodes"][0]["id"] == "host-1:users:9001"
 
 

@@ -12,7 +12,7 @@ from admin.exposition import Buckets, Family, openmetrics_text, prometheus_text
 from admin.latency import BUCKET_BOUNDS_S
 from admin.metrics import ProxyMetrics, RequestOutcome
 from admin.series import families
-from admin.views import AppView, BreakerView, CircuitState, EurekaView, NodeView, ServiceView, Sources
+from admin.views import AppView, BreakerView, CircuitState, EurekaView, Force, NodeView, ServiceView, Sources
 from loadbalancer.outcome import Outcome
 
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (-?[0-9.e+-]+|\+Inf|NaN)")
@@ -210,6 +210,28 @@ def test_the_circuit_is_in_exactly_one_state(
     family = parsed_prometheus(prometheus_text(families(sources_of(services=[view]), metrics)))["prana_circuit_state"]
     shown = {dict(labels)["state"]: number for (_, labels), number in family.samples.items()}
     assert shown == {each: float(each == state) for each in ("closed", "open", "half-open")}
+
+
+@pytest.mark.parametrize("force", ["none", "open", "closed"])
+def test_what_an_operator_wants_of_a_circuit_is_exported(
+    sources_of: Callable[..., Sources],
+    metrics: ProxyMetrics,
+    service: ServiceView,
+    breaker: BreakerView,
+    force: Force,
+) -> None:
+    view = replace(service, commands=[replace(service.own, breaker=replace(breaker, force=force))])
+    family = parsed_prometheus(prometheus_text(families(sources_of(services=[view]), metrics)))["prana_circuit_forced"]
+    shown = {dict(labels)["state"]: number for (_, labels), number in family.samples.items()}
+    assert shown == {each: float(each == force) for each in ("open", "closed")}
+
+
+def test_connections_are_counted_by_whether_they_carry_a_request(
+    sources_of: Callable[..., Sources], metrics: ProxyMetrics
+) -> None:
+    family = parsed_prometheus(prometheus_text(families(sources_of(), metrics)))["prana_upstream_connections"]
+    shown = {dict(labels)["state"]: number for (_, labels), number in family.samples.items()}
+    assert shown == {"in_use": 2, "idle": 3}
 
 
 def test_instances_are_counted_by_what_the_balancer_may_do(
