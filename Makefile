@@ -9,7 +9,7 @@ BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH_TOOLS := wrk nginx haproxy
 
-.PHONY: run test test-slow bench fuzz attack lint clean
+.PHONY: run test test-slow bench sim fuzz attack lint clean
 
 .DELETE_ON_ERROR:
 
@@ -47,6 +47,10 @@ bench: $(READY) $(BENCH_READY)
 	  if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $$missing || true; fi
 	@$(BIN)/python -m tests.bench --tools $(BENCH_VENV) $(ARGS)
+
+# Runs to take the mean of in every cell: make sim ARGS='--seeds 10'
+sim: $(READY)
+	@$(BIN)/python -m tests.sim $(ARGS)
 
 $(VENV)/.fuzz: $(READY)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,fuzz]'
