@@ -22,11 +22,14 @@ class NodeView:
     host: str
     port: int
     secure: bool  # called by TLS
+    zone: str  # "" when the instance tells none
+    near: bool  # False: called only when those of our own zone do not suffice
     status: str  # Eureka status
     pending: int
     load_ms: float  # what the balancing rule compares, 0 where the rule has no such figure
     ejected: bool
     ejected_for_s: float  # how long it stays ejected; 0 when it is not
+    circuit_tripped: bool  # Ribbon's circuit; False where the rule keeps none
     consecutive_failures: int
     successes_total: int
     failures_total: int
@@ -101,6 +104,7 @@ class ServiceView:
     source: Literal["eureka", "static"]
     known: bool  # False: the registry no longer lists it, but it has been called
     rule: str  # balancing rule, as configured
+    filtered_out: int  # instances that are never called, for their zone or as not of our subset; not among the nodes
     commands: Sequence[CommandView]  # the service's own first
     nodes: Sequence[NodeView]
     pool: PoolView

@@ -88,6 +88,11 @@ class Balancer:
         return tuple(self._nodes)
 
     @property
+    def near(self) -> Sequence[Node]:
+        """Of these, the ones that are called while they are well."""
+        return tuple(self._near)
+
+    @property
     def members(self) -> int:
         """How many there are, those out of reach too."""
         return len(self._members)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from admin.metrics import ProxyMetrics, ServiceMetrics
 from loadbalancer.balancer import Balancer, EjectionEvent
 from loadbalancer.ejection import EjectionSettings
-from loadbalancer.rules import rule_named
+from prana.balancing import make_balancer
 from prana.config.settings import CommandPolicy, RoutePolicy, ServicePolicy, Settings, Tls
 from prana.fallback.chain import Chains, last_good_of
 from prana.fallback.substitute import Substitute
@@ -17,6 +17,7 @@ from prana.filters.deadline import Deadline
 from prana.filters.fallback import Fallback
 from prana.filters.remember import Remember
 from prana.filters.retry import Retry
+from prana.identity import client_identity
 from prana.journal import BreakerJournal, log_ejection, log_unverified
 from prana.pipeline import service_pipeline
 from prana.resilience.breaker import Breaker, BreakerSettings
@@ -95,8 +96,15 @@ class Assembly:
                 metrics.node_ejected()
             log_ejection(metrics.name, event)
 
-        rule = rule_named(policy.balancer.rule, self._rng)
-        return Balancer(rule, _ejection(policy), self._clock, self._rng, on_ejection)
+        return make_balancer(
+            policy.balancer,
+            _ejection(policy),
+            self._clock,
+            self._rng,
+            on_ejection,
+            own_zone=self._settings.own_zone,
+            client=client_identity(self._settings),
+        )
 
     def _command(
         self, key: str, policy: ServicePolicy | RoutePolicy, shared: _Shared, chain: Sequence[Substitute]

@@ -29,6 +29,15 @@ async def own_address(
     return address
 
 
+def client_identity(settings: Settings) -> str:
+    """What tells this sidecar from the others: the instance id of the first app, or this machine's name."""
+    return _instance_id(settings.apps[0]) if settings.apps else hostname()
+
+
+def _instance_id(app: App) -> str:
+    return app.instance_id or f"{app.hostname or hostname()}:{app.name}:{app.port}"
+
+
 def registrations_of(settings: Settings, admin_port: int, ip: str) -> list[Registration]:
     """`ip` is the own address, of apps that are not configured with one.
 
@@ -44,13 +53,12 @@ def registrations_of(settings: Settings, admin_port: int, ip: str) -> list[Regis
 
 
 def _registration(app: App, settings: Settings, admin_port: int, health_page: str, ip: str) -> Registration:
-    own_name = app.hostname or hostname()
-    host = ip if app.prefer_ip else own_name
+    host = ip if app.prefer_ip else app.hostname or hostname()
     authority = f"[{host}]" if ":" in host else host
     vip = app.vip or app.name.lower()
     return Registration(
         app=app.name,
-        instance_id=app.instance_id or f"{own_name}:{app.name}:{app.port}",
+        instance_id=_instance_id(app),
         host=host,
         ip=ip,
         port=app.port,

@@ -22,6 +22,7 @@ from admin.views import (
     ProxyView,
     ServiceView,
 )
+from loadbalancer.availability import circuit_tripped
 from loadbalancer.node import Node
 from prana.apps import AppBeside
 from prana.config.settings import Settings, Tls
@@ -145,13 +146,15 @@ class Views:
         )
 
     def _service(self, service: Service) -> ServiceView:
+        near = set(service.balancer.near)
         return ServiceView(
             name=service.name,
             source=service.source,
             known=service.known,
             rule=service.policy.balancer.rule,
             commands=[_command(command) for command in service.commands],
-            nodes=[self._node(node) for node in service.balancer.nodes],
+            filtered_out=service.balancer.members - len(service.balancer.nodes),
+            nodes=[self._node(node, node in near) for node in service.balancer.nodes],
             pool=self._pool_of(service),
             retry_budget_balance=service.budget.balance,
             metrics=service.metrics,
@@ -174,7 +177,7 @@ class Views:
             attempts_total=sum(service.metrics.attempts.values()),
         )
 
-    def _node(self, node: Node) -> NodeView:
+    def _node(self, node: Node, near: bool) -> NodeView:
         now_s = self._clock()
         instance = node.instance
         return NodeView(
@@ -182,11 +185,14 @@ class Views:
             host=instance.host,
             port=instance.port,
             secure=instance.secure,
+            zone=instance.zone,
+            near=near,
             status=str(instance.status),
             pending=node.pending,
             load_ms=node.load.cost_s(now_s) * 1e3,
             ejected=node.ejected,
             ejected_for_s=max(0.0, node.standing.retry_at_s - now_s) if node.ejected else 0.0,
+            circuit_tripped=circuit_tripped(node, now_s),
             consecutive_failures=node.standing.consecutive_failures,
             successes_total=node.successes,
             failures_total=node.failures,

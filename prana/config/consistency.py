@@ -6,6 +6,7 @@ from itertools import combinations
 from msgspec import UnsetType
 
 from prana.compat import SHADOWING
+from prana.config.balancing import balancing_findings
 from prana.config.finding import Finding
 from prana.config.positions import Path
 from prana.config.routes import route_findings
@@ -41,6 +42,7 @@ def findings(settings: Settings, given: Container[Path]) -> Iterator[Finding]:
     yield from _eureka(settings)
     yield from _addresses(settings)
     yield from _hand_over(settings)
+    yield from balancing_findings(settings, given)
     yield from _policy(("defaults",), settings.defaults, given)
     for name, service in settings.services.items():
         yield from _policy(("services", name), service, given)

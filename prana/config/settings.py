@@ -14,6 +14,7 @@ from prana.config import endpoints, kinds, matching
 from prana.config.units import Address
 from prana.fallback.file import media_type_of
 
+P2C_RULES = ("p2c-ewma", "p2c-least-request")
 RIBBON_RULES = (
     "RoundRobinRule",
     "RandomRule",
@@ -33,6 +34,8 @@ Hostname = Annotated[str, endpoints.host_name()]
 Flag = Annotated[bool, kinds.boolean()]
 Count = Annotated[int, kinds.integer(1, 1_000_000)]
 Span = Annotated[float, kinds.duration("1ms", "1h")]
+Ratio = Annotated[float, kinds.number(0, 1)]
+Load = Annotated[float, kinds.number(0, 1_000_000)]  # requests under way for each instance
 ServiceName = Annotated[str, kinds.service_name()]
 
 
@@ -150,8 +153,31 @@ class Log(Struct, frozen=True, kw_only=True):
     access: Annotated[str, kinds.one_of("off", "errors", "all")] = "off"
 
 
+class Ribbon(Struct, frozen=True, kw_only=True):
+    """Tuning of Ribbon's rules, and of zone affinity; the defaults are Ribbon's."""
+
+    connection_failure_threshold: Count = 3  # in a row, and the circuit of an instance trips
+    trip_factor: Span = 10.0  # the first time; doubled up to trip_max
+    trip_max: Span = 30.0
+    filter_circuit_tripped: Flag = True
+    active_connections_limit: Annotated[int, kinds.integer(0, 2**31 - 1)] = 0  # requests at one instance; 0: any number
+    active_requests_window: Annotated[float, kinds.duration("1s", "24h")] = 600.0
+    weight_interval: Annotated[float, kinds.duration("10ms", "24h")] = 30.0
+    retry_for: Annotated[float, kinds.duration("0s", "1h")] = 0.5
+    avoid_zone_blackout_ratio: Ratio = 0.99999
+    avoid_zone_load: Load = 0.2
+    affinity_max_blackout_ratio: Ratio = 0.8
+    affinity_max_load: Load = 0.6
+    affinity_min_available: Annotated[int, kinds.integer(0, 1_000_000)] = 2
+
+
 class Balancer(Struct, frozen=True, kw_only=True):
-    rule: Annotated[str, kinds.one_of("p2c-ewma", *RIBBON_RULES)] = "p2c-ewma"
+    """Which instances are called, and in which order."""
+
+    rule: Annotated[str, kinds.one_of(*P2C_RULES, *RIBBON_RULES)] = "p2c-ewma"
+    subset: Annotated[int, kinds.integer(0, 1_000_000)] = 0  # instances to keep to, of a large service; 0: all
+    zone_filter: Annotated[str, kinds.one_of("none", "affinity", "exclusivity", "preference")] = "none"
+    ribbon: Ribbon = Ribbon()
 
 
 class Breaker(Struct, frozen=True, kw_only=True):

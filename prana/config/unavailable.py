@@ -7,17 +7,11 @@ from collections.abc import Mapping
 
 from prana.config.inheritance import inheritance
 from prana.config.positions import Path
-from prana.config.settings import RIBBON_RULES
 
 # A path, or a path and one value of it; a policy's path stands for those of services and routes too.
 NOT_AVAILABLE: Mapping[str, str] = {
     "admin.dashboard": "there is no dashboard page",
     "app.data_center=Amazon": "no Amazon metadata is read",
-    **{
-        f"defaults.balancer.rule={rule}": "of Ribbon's rules there is RoundRobinRule"
-        for rule in RIBBON_RULES
-        if rule != "RoundRobinRule"
-    },
 }
 
 

@@ -42,7 +42,8 @@ class Balance:
     async def __call__(self, request: Request) -> Response:
         pick = self._balancer.pick([attempt.node for attempt in request.attempts] if request.attempts else ())
         if pick is None:
-            raise NoInstance("the service is known, but no instance of it is UP", retry_after_s=_RETRY_AFTER_S)
+            missing = "in our own zone" if self._balancer.members else "UP"
+            raise NoInstance(f"the service is known, but no instance of it is {missing}", retry_after_s=_RETRY_AFTER_S)
         instance = pick.node.instance
         attempt = Attempt(pick.node)
         request.attempts.append(attempt)

@@ -73,17 +73,21 @@ def test_ribbon_shows_rule_nodes_and_retries(
     assert seen == {
         "rule": "p2c-ewma",
         "source": "eureka",
+        "filtered_out": 5,
         "nodes": [
             {
                 "id": "host-1:users:9001",
                 "host": "10.0.0.1",
                 "port": 9001,
                 "secure": False,
+                "zone": "eu-1",
+                "near": True,
                 "status": "UP",
                 "pending": 2,
                 "load_ms": 12.5,
                 "ejected": False,
                 "ejected_for_s": 0.0,
+                "circuit_tripped": False,
                 "consecutive_failures": 1,
                 "successes_total": 100,
                 "failures_total": 4,

@@ -62,6 +62,22 @@ websocket = false
 tunnel_idle_timeout = "5m"
 [defaults.balancer]
 rule = "p2c-ewma"
+subset = 0
+zone_filter = "none"
+[defaults.balancer.ribbon]
+connection_failure_threshold = 3
+trip_factor = "10s"
+trip_max = "30s"
+filter_circuit_tripped = true
+active_connections_limit = 0
+active_requests_window = "10m"
+weight_interval = "30s"
+retry_for = "500ms"
+avoid_zone_blackout_ratio = 0.99999
+avoid_zone_load = 0.2
+affinity_max_blackout_ratio = 0.8
+affinity_max_load = 0.6
+affinity_min_available = 2
 [defaults.breaker]
 enabled = true
 window = "10s"

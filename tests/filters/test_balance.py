@@ -9,6 +9,8 @@ from loadbalancer.ejection import EjectionSettings
 from loadbalancer.load import FAILURE_PENALTY_S
 from loadbalancer.outcome import Outcome
 from loadbalancer.rules import rule_named
+from loadbalancer.scope import AffinityLimits, Scope, ZoneFilter
+from loadbalancer.subset import Ranking
 from prana.errors import BadRequest, ConnectionBroken, NoInstance
 from prana.filters.balance import Balance
 from prana.request import End, Request, Response
@@ -132,4 +134,15 @@ async def test_without_any_instance_nobody_is_asked(stage: Stage) -> None:
     with pytest.raises(NoInstance) as raised:
         await stage.balance(asked)
     assert raised.value.retry_after_s
+    assert str(raised.value) == "the service is known, but no instance of it is UP"
     assert (asked.attempts, stage.client.asked) == ([], [])
+
+
+async def test_when_the_own_zone_must_do_and_nobody_is_there_the_error_says_so(stage: Stage) -> None:
+    scope = Scope(ZoneFilter.EXCLUSIVITY, "eu-1", AffinityLimits(), Ranking("me"))
+    stage.balance._balancer = Balancer(
+        rule_named("p2c-ewma", Random(1)), EjectionSettings(), lambda: 0.0, Random(1), lambda event: None, scope
+    )
+    stage.balance._balancer.update([Instance("A", "a", "a", "10.0.0.1", 80, zone="eu-2")])
+    with pytest.raises(NoInstance, match="no instance of it is in our own zone"):
+        await stage.balance(request())

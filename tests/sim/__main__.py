@@ -26,7 +26,9 @@ def row(label: str, cells: list[str]) -> str:
 
 def main() -> int:
     parser = ArgumentParser(prog="make sim", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=0, help="runs to take the mean of; 0: 1 of A, C and D, 10 of B and E")
+    parser.add_argument(
+        "--seeds", type=int, default=0, help="runs to take the mean of; 0: 1 of A, C and D, 10 of B and E"
+    )
     seeds = parser.parse_args().seeds
     print("Percent of requests answered within 1 s; one of 11 servers is at fault for half of the time.")
     print("In brackets: reference.\n")

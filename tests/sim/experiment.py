@@ -1,8 +1,8 @@
 """Linkerd's experiment of 2016 ("Beyond Round Robin"), as a deterministic simulation of one client.
 
-Eleven servers answer in 167 ms +- 5 (Gauss) to Poisson arrivals for 60 s; from 15 s to 45 s the first one is at fault. A
-request succeeds when it is answered well within 1 s. No ejection and no retries, and the servers have no limit: it is
-the rule alone that is seen.
+Eleven servers answer in 167 ms +- 5 (Gauss) to Poisson arrivals for 60 s; from 15 s to 45 s the first one is at fault.
+A request succeeds when it is answered well within 1 s. No ejection and no retries, and the servers have no limit: it
+is the rule alone that is seen.
 """
 
 import heapq
