@@ -79,7 +79,11 @@ class Sidecar:
         self._pool = Pool(clock, self._may_dial)
         self._tls = tls_of_services(settings)
         client = Client(self._pool, clock)
-        chains = Chains(contents_of_files(settings), clock)
+        chains = Chains(
+            contents_of_files(settings),
+            lambda name: self._services.find(name),  # noqa: PLW0108 - the services are made with the chains
+            clock,
+        )
         self._services = Services(
             static,
             self._discovery,

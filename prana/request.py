@@ -1,5 +1,7 @@
 """A request and its response as they walk through the pipeline."""
 
+import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import NamedTuple
@@ -55,6 +57,7 @@ class Request:
         "host",
         "http10",
         "idle_timeout_s",
+        "is_fallback",
         "keep_alive",
         "looped",
         "malformed",
@@ -72,6 +75,7 @@ class Request:
         "service",
         "target",
         "upgrade",
+        "upload",
         "via_count",
     )
 
@@ -108,6 +112,24 @@ class Request:
         self.executed = False  # breaker and bulkhead let it through
         self.release_place: Callable[[End], None] | None = None  # of the bulkhead; the fallback stage sees to it
         self.send_interim: Callable[[int, bytes, Headers], None] | None = None
+        self.upload: asyncio.Task[None] | None = None  # of the body to an instance, the latest
+        self.is_fallback = False  # asked in another service's place
+
+    def elsewhere(self, service: str, idle_timeout_s: float, received_s: float) -> "Request":
+        """The same request to another service, as if it came now. What the stages found out stays behind."""
+        other = copy.copy(self)
+        other.service, other.idle_timeout_s, other.received_s = service, idle_timeout_s, received_s
+        other.attempts = []
+        other.executed = False
+        other.release_place = None
+        other.is_fallback = True
+        return other
+
+    async def stop_upload(self) -> None:
+        """After this nobody reads the body, so it may be rewound."""
+        if self.upload is not None and not self.upload.done():
+            self.upload.cancel()
+            await asyncio.wait([self.upload])
 
     @property
     def route(self) -> str:

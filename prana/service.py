@@ -45,3 +45,9 @@ class Service:
     def commands(self) -> Sequence[Command]:
         """The service's own first."""
         return [self.own, *(self.routes.targets if self.routes is not None else ())]
+
+    def command_of(self, method: bytes, path: bytes) -> Command:
+        """What executes such a request."""
+        if self.routes is None:
+            return self.own
+        return self.routes.first(method, path) or self.own

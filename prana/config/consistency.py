@@ -1,22 +1,19 @@
 """What no single key can see: keys that are required together, or contradict each other."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator
 from itertools import combinations
-
-from msgspec import UnsetType
 
 from prana.compat import SHADOWING
 from prana.config.balancing import balancing_findings
+from prana.config.fallbacks import fallback_findings
 from prana.config.finding import Finding
 from prana.config.positions import Path
 from prana.config.routes import route_findings
 from prana.config.settings import (
-    FALLBACK_KINDS,
     App,
     AppHealth,
     Breaker,
     CommandPolicy,
-    Fallback,
     Policy,
     ServicePolicy,
     Settings,
@@ -25,7 +22,6 @@ from prana.config.settings import (
 from prana.config.shapes import Tables
 from prana.config.sources import dotted
 from prana.config.units import Address, format_duration
-from prana.fallback.file import content_of
 from prana.tls import TlsProblem, authorities, upstream_context
 
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
@@ -46,7 +42,7 @@ def findings(settings: Settings, given: Container[Path]) -> Iterator[Finding]:
     yield from _policy(("defaults",), settings.defaults, given)
     for name, service in settings.services.items():
         yield from _policy(("services", name), service, given)
-        yield from _routes(("services", name, "routes"), service, given)
+        yield from _routes(("services", name, "routes"), service, settings, given)
         yield from _service(("services", name), service, settings, given)
 
 
@@ -179,17 +175,17 @@ def _tls(at: Path, tls: Tls, given: Container[Path]) -> Iterator[Finding]:
         yield Finding(((*at, "verify"),), message, warning=True)
 
 
-def _routes(at: Path, service: ServicePolicy, given: Container[Path]) -> Iterator[Finding]:
+def _routes(at: Path, service: ServicePolicy, settings: Settings, given: Container[Path]) -> Iterator[Finding]:
     routes = Tables.located(at, service.routes)
     yield from route_findings(routes)
     for route_at, route in routes:
         yield from _command(route_at, route, given)
         if route.fallback is not service.fallback:
-            yield from _chain((*route_at, "fallback"), route.fallback, given)
+            yield from fallback_findings((*route_at, "fallback"), route.fallback, settings, given)
 
 
 def _service(at: Path, service: ServicePolicy, settings: Settings, given: Container[Path]) -> Iterator[Finding]:
-    yield from _chain((*at, "fallback"), service.fallback, given)
+    yield from fallback_findings((*at, "fallback"), service.fallback, settings, given)
     if settings.proxy.compat and at[-1] in SHADOWING:
         message = f"is not reached by {SHADOWING[str(at[-1])]}, paths of proxy.compat, but with X-Prana-Service"
         yield Finding((at, ("proxy", "compat")), message, warning=True)
@@ -202,35 +198,3 @@ def _service(at: Path, service: ServicePolicy, settings: Settings, given: Contai
     if not instances and not (settings.eureka.fetch and settings.eureka.configured):
         message = "has no instances, and no registry is read; every call will be refused"
         yield Finding((at, ("eureka", "fetch"), ("eureka", "urls")), message, warning=True)
-
-
-def _chain(at: Path, chain: Sequence[Fallback], given: Container[Path]) -> Iterator[Finding]:
-    always = ""  # the first step behind which nothing is reached
-    keeping = [step_at for step_at, step in Tables.located(at, chain) if step.last_good is True]
-    for repeated in keeping[1:]:
-        message = f"is given already in {dotted(keeping[0])}; once is enough"
-        yield Finding(((*repeated, "last_good"),), message)
-    for step_at, step in Tables.located(at, chain):
-        yield from _fallback(step_at, step, given)
-        if always:
-            message = f"is never reached, for {always} before it always answers; leave it out, or put it first"
-            yield Finding((step_at,), message, warning=True)
-        elif step.always_answers:
-            always = dotted(step_at)
-
-
-def _fallback(at: Path, step: Fallback, given: Container[Path]) -> Iterator[Finding]:
-    kinds = step.given
-    if len(kinds) != 1:
-        has = f"has {' and '.join(kinds)}" if kinds else "has no answer"
-        message = f"{has}; allowed is exactly one of {', '.join(FALLBACK_KINDS)}"
-        yield Finding((at, *((*at, key) for key in FALLBACK_KINDS)), message)
-        return
-    for key in step.without_effect:
-        if (*at, key) in given:
-            yield Finding(((*at, key),), f"has no effect beside {kinds[0]}; leave it out")
-    if not isinstance(step.file, UnsetType):
-        try:
-            content_of(step.file)
-        except ValueError as error:
-            yield Finding(((*at, "file"),), str(error))

@@ -266,6 +266,7 @@ class Policy(CommandPolicy, frozen=True, kw_only=True):
 class Fallback(Struct, frozen=True, kw_only=True):
     """One step of what answers in a command's place when it fails. Exactly one of FALLBACK_KINDS is given."""
 
+    service: Annotated[str | UnsetType, kinds.service_name()] = UNSET  # another, asked for the same
     last_good: Annotated[bool | UnsetType, kinds.true()] = UNSET  # the last good answer to the same GET
     max_age: Annotated[float, kinds.duration("1s", "168h")] = 600.0
     max_entry_bytes: Annotated[int, kinds.size("1KiB", "16MiB")] = 64 * 1024  # content of one answer
@@ -308,6 +309,7 @@ class Fallback(Struct, frozen=True, kw_only=True):
 
 # What may answer, with the keys that tell more about it.
 FALLBACK_KINDS: Mapping[str, tuple[str, ...]] = {
+    "service": (),
     "last_good": ("max_age", "max_entry_bytes", "max_bytes"),
     "file": ("status", "content_type"),
     "json": ("status", "content_type"),

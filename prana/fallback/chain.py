@@ -6,6 +6,7 @@ from itertools import chain
 from msgspec import UnsetType
 
 from prana.config.settings import Fallback, Settings
+from prana.fallback.elsewhere import Elsewhere, Find
 from prana.fallback.file import content_of
 from prana.fallback.fixed import Fixed
 from prana.fallback.last_good import LastGood
@@ -29,9 +30,10 @@ def contents_of_files(settings: Settings) -> Mapping[str, bytes]:
 class Chains:
     """Makes the chain of a command."""
 
-    def __init__(self, files: Mapping[str, bytes], clock: Callable[[], float]) -> None:
-        """`files` are the contents of those that fallbacks name."""
+    def __init__(self, files: Mapping[str, bytes], find: Find, clock: Callable[[], float]) -> None:
+        """`files` are the contents of those that fallbacks name, `find` finds the services."""
         self._files = files
+        self._find = find
         self._clock = clock
 
     def chain_of(self, steps: Sequence[Fallback]) -> Sequence[Substitute]:
@@ -39,6 +41,8 @@ class Chains:
         return [self._substitute(step) for step in steps]
 
     def _substitute(self, step: Fallback) -> Substitute:
+        if not isinstance(step.service, UnsetType):
+            return Elsewhere(step.service, self._find, self._clock)
         if step.last_good is True:
             return LastGood(step.max_age, step.max_entry_bytes, step.max_bytes, self._clock)
         if not isinstance(step.file, UnsetType):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from admin.metrics import CommandMetrics, Event
 from prana.errors import Fault, ProxyError
-from prana.fallback.substitute import Substitute
+from prana.fallback.substitute import Kind, Substitute
 from prana.filters.rescue import proxy_status
 from prana.request import End, Handler, Instead, Request, Response
 from prana.resilience.bulkhead import Bulkhead
@@ -65,6 +65,8 @@ class Fallback:
 
     async def _admitted(self, request: Request, cause: str, error: ProxyError | None) -> Response | None:
         """The walk, with a place of the bulkhead until the answer ends."""
+        if request.is_fallback:  # FALLBACK_DISABLED: the chain that asked goes on
+            return None
         if not self._chain:
             self._metrics.event(Event.FALLBACK_MISSING)
             return None
@@ -93,9 +95,10 @@ class Fallback:
 
     def _told(self, response: Response, instead: Instead, error: ProxyError | None) -> Response:
         response.fallback = instead
-        response.error = error
         response.headers.append(Field(b"X-Prana-Fallback", f"{instead.kind}; reason={instead.cause}".encode()))
-        response.headers.append(proxy_status(error) if error is not None else Field(b"Proxy-Status", b"prana"))
+        if instead.kind != Kind.SERVICE:  # which is an instance's own answer
+            response.error = error
+            response.headers.append(proxy_status(error) if error is not None else Field(b"Proxy-Status", b"prana"))
         self._metrics.fallback(instead.kind, instead.cause)
         return response
 

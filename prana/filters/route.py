@@ -78,9 +78,7 @@ class Route:
     def _enter(self, request: Request, service: Service, path: bytes) -> Awaitable[Response]:
         if climbs(path):
             raise BadRequest("the path climbs above the service with ..")
-        command = service.own
-        if service.routes is not None:
-            command = service.routes.first(request.method, path) or command
+        command = service.command_of(request.method, path)
         request.service, request.path = service.name, path
         request.idle_timeout_s = command.policy.idle_timeout
         if request.upgrade is not None:

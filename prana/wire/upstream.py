@@ -104,7 +104,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._sent()
             else:
                 self._transport.write(head)
-                self._pump = asyncio.create_task(self._upload(request, body))
+                self._pump = request.upload = asyncio.create_task(self._upload(request, body))
                 self._pump.add_done_callback(self._uploaded)
             response = await waiter
         except BaseException:

@@ -66,12 +66,14 @@ def test_only_keys_that_have_an_effect_are_shown(load_text: Load) -> None:
 
 PROBLEMS = [
     (
-        "[services.a]\nfallback = { file = 'x', body = '' }",
-        "prana.toml:2: services.a.fallback: has file and body; allowed is exactly one of last_good, file, json, body",
+        "[services.a]\nfallback = { service = 'x', body = '' }",
+        "prana.toml:2: services.a.fallback: has service and body; "
+        "allowed is exactly one of service, last_good, file, json, body",
     ),
     (
         "[[services.a.fallback]]\nbody = ''\n[[services.a.fallback]]\nstatus = 200",
-        "prana.toml:3: services.a.fallback[1]: has no answer; allowed is exactly one of last_good, file, json, body",
+        "prana.toml:3: services.a.fallback[1]: has no answer; "
+        "allowed is exactly one of service, last_good, file, json, body",
     ),
     (
         "[services.a.fallback]\nfile = '/nowhere/x'",
@@ -92,7 +94,16 @@ PROBLEMS = [
     ),
     (
         "[[services.a.fallback]]\nlast_good = true\n[[services.a.fallback]]\nlast_good = true",
-        "prana.toml:4: services.a.fallback[1].last_good: is given already in services.a.fallback[0]; once is enough",
+        "prana.toml:4: services.a.fallback[1].last_good: is given already in services.a.fallback[0].last_good; "
+        "once is enough",
+    ),
+    (
+        "[services.A.fallback]\nservice = 'a'",
+        "prana.toml:2: services.A.fallback.service: is a, the service that has failed; name another",
+    ),
+    (
+        "[[services.a.routes]]\nprefix = '/x'\nfallback = [{ last_good = true }, { service = 'a' }]",
+        "prana.toml:3: services.a.routes[0].fallback[1].service: is a, the service that has failed; name another",
     ),
     ("services.a.fallback = 1", "prana.toml:1: services.a.fallback: must be a table, or an array of tables"),
 ]
@@ -110,6 +121,22 @@ def test_a_file_that_is_too_large_is_refused(problems_of: Problems, tmp_path: Pa
     file.write_bytes(bytes(1024 * 1024 + 1))
     (line,) = problems_of(f"[services.a.fallback]\nfile = '{file}'")
     assert line.endswith(f"{file} is larger than 1MiB, which is allowed for an answer that stays in memory")
+
+
+def test_a_service_that_can_never_answer_is_warned_about(load_text: Load) -> None:
+    chain = "[[services.a.fallback]]\nservice = 'B'\n[[services.a.fallback]]\nservice = 'c'"
+    static = "[services.b]\ninstances = ['127.0.0.1:1']\n[services.a]\ninstances = ['127.0.0.1:2']"
+    assert load_text(f"eureka.urls = ['http://e/']\n{chain}").warnings == []
+    (warning,) = load_text(f"eureka.urls = []\n{static}\n{chain}").warnings
+    assert str(warning).endswith(
+        ":9: services.a.fallback[1].service: is c, which has no instances, and no registry is read; "
+        "it will never answer"
+    )
+
+
+def test_two_services_may_stand_in_for_each_other(load_text: Load) -> None:
+    services = load_text("services.a.fallback.service = 'b'\nservices.b.fallback.service = 'a'").settings.services
+    assert [services[name].fallback[0].service for name in ("a", "b")] == ["b", "a"]
 
 
 def test_what_is_never_reached_is_warned_about(load_text: Load) -> None:

@@ -252,11 +252,13 @@ BAD_FILES = [
     ),
     (
         "[services.a.fallback]",
-        "prana.toml:1: services.a.fallback: has no answer; allowed is exactly one of last_good, file, json, body",
+        "prana.toml:1: services.a.fallback: has no answer; "
+        "allowed is exactly one of service, last_good, file, json, body",
     ),
     (
         "[services.a]\nfallback = { json = 1, body = 'x' }",
-        "prana.toml:2: services.a.fallback: has json and body; allowed is exactly one of last_good, file, json, body",
+        "prana.toml:2: services.a.fallback: has json and body; "
+        "allowed is exactly one of service, last_good, file, json, body",
     ),
     # Properties
     (

@@ -1,0 +1,60 @@
+"""Another service, asked for the same."""
+
+from collections.abc import Awaitable, Callable
+
+from prana.errors import ProxyError
+from prana.fallback.substitute import Kind
+from prana.request import Request, Response
+from prana.service import Service
+
+Find = Callable[[str], Awaitable[Service | None]]
+"""The service of a lower-case name, None when nobody has it; raises RegistryNotRead."""
+
+
+class Elsewhere:
+    """Goes through all of the other service, with its breaker, its limits and its retries, but for its own fallbacks:
+    the chain that asks goes on instead. So nothing is asked in circles, and two services can stand in for each other.
+
+    The timeout is the other's, counted from now: what is left of the first one is nothing just when that was too slow.
+    """
+
+    kind = Kind.SERVICE
+
+    def __init__(self, name: str, find: Find, clock: Callable[[], float]) -> None:
+        self._name = name
+        self._find = find
+        self._clock = clock
+
+    async def __call__(self, request: Request) -> Response | None:
+        """None also for a WebSocket handshake, and for a request whose body is no longer at hand."""
+        if request.upgrade is not None or not await _rewound(request):
+            return None
+        try:
+            service = await self._find(self._name)
+            return await self._ask(service, request) if service is not None else None
+        except ProxyError:
+            return None
+
+    async def _ask(self, service: Service, request: Request) -> Response | None:
+        command = service.command_of(request.method, request.path)
+        again = request.elsewhere(service.name, command.policy.idle_timeout, self._clock())
+        try:
+            response = await command.handler(again)
+        finally:
+            request.attempts += again.attempts
+        if response.status >= 500:
+            response.discard()
+            return None
+        request.idle_timeout_s = again.idle_timeout_s
+        return response
+
+
+async def _rewound(request: Request) -> bool:
+    """Whether the body, if there is one, can be sent once more."""
+    if request.body is None:
+        return True
+    await request.stop_upload()
+    if not request.body.replayable:
+        return False
+    request.body.rewind()
+    return True
