@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from admin.latency import DurationBuckets, LatencySummary, RollingLatency, merge, summarise
+from loadbalancer.ejection import EJECTING, Reason
 from loadbalancer.outcome import Outcome
 from loadbalancer.window import RollingWindow
 
@@ -155,6 +156,7 @@ class ServiceMetrics:
         "requests_failed",
         "retries",
         "retries_refused",
+        "shadow_ejections",
         "tunnel_received_bytes",
         "tunnel_sent_bytes",
         "tunnels",
@@ -171,7 +173,8 @@ class ServiceMetrics:
         self.attempts = dict.fromkeys(Outcome, 0)  # since start
         self.retries = 0
         self.retries_refused = 0
-        self.ejections = 0
+        self.ejections = dict.fromkeys(EJECTING, 0)  # since start
+        self.shadow_ejections = dict.fromkeys(EJECTING, 0)  # those that shadow mode left out
         self.tunnels = 0  # open now; each is also a request in flight
         self.tunnels_total = 0
         self.tunnel_received_bytes = 0  # from callers, of tunnels that are over
@@ -240,8 +243,9 @@ class ServiceMetrics:
         """A retry was due, but the budget had none left."""
         self.retries_refused += 1
 
-    def node_ejected(self) -> None:
-        self.ejections += 1
+    def node_ejected(self, reason: Reason, shadow: bool) -> None:
+        """A node was ejected for one of EJECTING; `shadow`: it would have been."""
+        (self.shadow_ejections if shadow else self.ejections)[reason] += 1
 
     def requests(self) -> Iterator[RequestCount]:
         """Requests since start, in a fixed order, without the combinations that never happened."""

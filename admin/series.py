@@ -10,6 +10,7 @@ from admin.exposition import Buckets, Family, Kind, Labels
 from admin.latency import BUCKET_BOUNDS_S
 from admin.metrics import Event, ProxyMetrics, ServiceMetrics
 from admin.views import CIRCUIT_STATES, AppView, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
+from loadbalancer.ejection import Reason
 
 _APP_STATUSES = ("STARTING", "UP", "DOWN")
 _NODE_STATES = ("available", "ejected", "unavailable")
@@ -80,6 +81,13 @@ def _request_families(series: list[ServiceMetrics]) -> Iterator[Family]:
             for outcome, count in each.attempts.items()
         ],
     )
+    for name, help_text, ejections in _EJECTION_COUNTERS:
+        samples: list[tuple[Labels, float | Buckets]] = [
+            ({"service": each.name, "outcome": reason.value}, count)
+            for each in series
+            for reason, count in ejections(each).items()
+        ]
+        yield Family(name, "counter", help_text, samples)
     yield Family(
         "prana_fallbacks",
         "counter",
@@ -122,6 +130,10 @@ _FALLBACK_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], Mapping[str
         lambda series: series.fallback_failures_by_kind,
     ),
 )
+_EJECTION_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], Mapping[Reason, int]]], ...] = (
+    ("prana_ejections", "Times a node was taken out of balancing, by reason.", lambda series: series.ejections),
+    ("prana_shadow_ejections", "Times shadow mode would have, by reason.", lambda series: series.shadow_ejections),
+)
 _SERVICE_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], int]], ...] = (
     ("prana_retries", "Attempts beyond a request's first.", lambda series: series.retries),
     ("prana_retries_refused", "Retries that the budget did not grant.", lambda series: series.retries_refused),
@@ -136,7 +148,6 @@ _SERVICE_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], int]], ...] 
         "To callers through WebSockets that are closed.",
         lambda series: series.tunnel_sent_bytes,
     ),
-    ("prana_ejections", "Times a node was taken out of balancing.", lambda series: series.ejections),
     (
         "prana_short_circuited",
         "Requests refused by an open breaker.",
@@ -191,6 +202,12 @@ def _service_families(services: list[ServiceView]) -> Iterator[Family]:
             for service in services
             for state in _NODE_STATES
         ],
+    )
+    yield Family(
+        "prana_lb_panic",
+        "gauge",
+        "1 while so few instances are in rotation that ejected ones are called as well.",
+        [({"service": service.name}, int(service.panic)) for service in services],
     )
     yield Family(
         "prana_bulkhead_in_use",

@@ -30,6 +30,9 @@ class NodeView:
     ejected: bool
     ejected_for_s: float  # how long it stays ejected; 0 when it is not
     circuit_tripped: bool  # Ribbon's circuit; False where the rule keeps none
+    ejection_reason: str  # what began it; "" when it is not ejected
+    shadow_ejection_reason: str  # that of a detector in shadow mode, while it would have the node ejected; else ""
+    weight: float  # part of its usual traffic that it is to get: 0.1 to 1 in slow start, else 1
     consecutive_failures: int
     successes_total: int
     failures_total: int
@@ -44,20 +47,12 @@ class BreakerView:
     state: CircuitState
     force: Force  # what an operator wants instead of what the state says
     is_open: bool  # as Hystrix shows it: force considered, and during the trial, too
-    mode: str
-    reason: str  # why it is not closed; "" when it is
-    allows_request: bool  # whether the next request would be admitted
     error_percentage: int  # 0 .. 100 over the window, cut off, as in Hystrix HealthCounts
     error_count: int
     request_count: int
-    slow_call_percentage: int  # 0 while slow calls do not matter
     retry_after_s: float  # until the next trial; 0 unless open
     request_volume_threshold: int
     error_threshold_percentage: int
-    slow_call_threshold_percentage: int  # 0: slow calls do not matter
-    slow_call_s: float
-    half_open_permits: int
-    ramp_s: float
     sleep_window_s: float
     window_s: float
     health_interval_s: float  # the steps in which the window moves
@@ -108,6 +103,7 @@ class ServiceView:
     commands: Sequence[CommandView]  # the service's own first
     nodes: Sequence[NodeView]
     pool: PoolView
+    panic: bool  # so few are in rotation that all are called
     retry_budget_balance: float  # retries the budget would grant now
     metrics: ServiceMetrics
 

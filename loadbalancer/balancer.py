@@ -7,6 +7,7 @@ from random import Random
 from typing import Protocol
 
 from loadbalancer.ejection import EjectionSettings, Reason, Standing
+from loadbalancer.judge import EjectionEvent, Judge
 from loadbalancer.node import Node, NodeKey
 from loadbalancer.outcome import CONNECTION_TROUBLES, Outcome, Trouble
 from loadbalancer.pick import Pick
@@ -40,13 +41,13 @@ class Scope(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class EjectionEvent:
-    """A node left the rotation for `backoff_s` seconds, or came back (`ejected` False, `backoff_s` 0)."""
+class PanicEvent:
+    """So few nodes are in rotation that all members are called, ejected or not; `panic` False: no longer."""
 
-    node: Node
-    ejected: bool
-    reason: Reason
-    backoff_s: float
+    panic: bool
+
+
+Event = EjectionEvent | PanicEvent
 
 
 class Balancer:
@@ -61,26 +62,33 @@ class Balancer:
         ejection: EjectionSettings,
         clock: Callable[[], float],
         rng: Random,
-        on_event: Callable[[EjectionEvent], None],
+        on_event: Callable[[Event], None],
         scope: Scope | None = None,
         make_stats: Callable[[], ServerStats] | None = None,
+        slow_start_s: float = 0.0,
     ) -> None:
-        """Without a `scope` all members are called. `make_stats` is for rules that want ServerStats of each node."""
+        """Without a `scope` all members are called. `make_stats` is for rules that want ServerStats of each node,
+        `slow_start_s` for those that heed `Node.handicap`."""
         self._rule = rule
         self._ejection = ejection
+        self._judge = Judge(ejection)
+        self._shadow = Judge(ejection, shadow=True) if ejection.any_rehearses else None
         self._clock = clock
         self._rng = rng
         self._on_event = on_event
         self._scope = scope
         self._make_stats = make_stats
+        self._slow_start_s = slow_start_s
         self._members: dict[NodeKey, Node] = {}
         self._nodes: list[Node] = []  # those in reach
         # Derived from these whenever one of them changes its standing, so that a pick rebuilds nothing.
         self._near: list[Node] = []
-        self._rotation: list[Node] = []  # near and not ejected
+        self._rotation: list[Node] = []  # near and not ejected; in a panic all
         self._next_probe_s = inf
         self._next_review_s = inf
         self._due_s = inf  # the earlier of both
+        self.panic = False
+        self._untold: list[Event] = []
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -103,39 +111,44 @@ class Balancer:
         A node whose key stays keeps its load and standing, unless its instance has registered anew since: a restarted
         process is forgiven what the one before did.
         """
-        before = self._members
+        before, now_s = self._members, self._clock()
         self._members = {}
-        forgiven = []
         for instance in instances:
             key = NodeKey.of(instance)
             node = before.get(key)
             if node is None:
-                stats = self._make_stats() if self._make_stats is not None else None
-                node = Node(instance, Standing(self._ejection, self._clock, self._rng), stats)
+                node = self._new_node(instance)
+                if before:  # else it is new to us only
+                    node.ramp(self._slow_start_s, now_s)
             elif instance.last_dirty_ms > node.instance.last_dirty_ms:
-                forgiven.append(node)
+                self._forgive(node, now_s)
             node.instance = instance
             self._members[key] = node
         members = list(self._members.values())
         self._nodes = members if self._scope is None else self._scope.reach(members)
         self._refresh()
-        for node in forgiven:
-            self._forgive(node)
         removed = [node for key, node in before.items() if key not in self._members]
         for node in removed:
             node.standing.retire()
+        self._tell()
         return removed
+
+    def _new_node(self, instance: Instance) -> Node:
+        stats = self._make_stats() if self._make_stats is not None else None
+        standing = Standing(self._ejection, self._clock, self._rng)
+        if self._shadow is None:
+            return Node(instance, standing, stats)
+        return Node(instance, standing, stats, Standing(self._ejection, self._clock, self._rng, shadow=True))
 
     def pick(self, avoid: Collection[Node] = ()) -> Pick | None:
         """Claim a node for one attempt; None when there is no member at all.
 
         In order: nodes in rotation that are not in `avoid` (those already tried), an ejected one whose probe is due,
-        any other ejected one, avoided ones in rotation. With nothing in rotation every member will do (panic, as in
-        Envoy and Finagle): a call that might fail beats one that surely does. A due probe takes precedence on a first
-        attempt; a retry is not risked on one while there is a better node.
+        any other that was not tried, avoided ones in rotation. A due probe takes precedence on a first attempt; a retry
+        is not risked on one while there is a better node.
         """
         now_s = self._clock()
-        nodes = self._rotation or self._nodes
+        nodes = self._rotation
         fresh = [node for node in nodes if node not in avoid] if avoid else nodes
         if now_s >= self._due_s and not (avoid and fresh):
             probe = self._probe(avoid, now_s)
@@ -143,11 +156,19 @@ class Balancer:
                 return probe
         if not nodes:
             return None
-        # Whatever is in rotation has failed this very request: an ejected node may well have recovered meanwhile.
-        untried = fresh or [node for node in self._nodes if node not in avoid]
-        fit = untried or nodes
+        fit = fresh or self._others(avoid) or nodes
         node = self._rule.choose(fit, self._near, now_s) or fit[int(self._rng.random() * len(fit))]
         return Pick(node, now_s, node.standing.ticket, self._settle)
+
+    def attempt(self, node: Node) -> Pick:
+        """Claim this very node, for an attempt that serves no caller and counts as any other."""
+        return Pick(node, self._clock(), node.standing.ticket, self._settle)
+
+    def _others(self, avoid: Collection[Node]) -> list[Node]:
+        """Whatever is in rotation has failed this very request: well nodes farther away, or else ejected ones, which
+        may have recovered meanwhile."""
+        others = [node for node in self._nodes if node not in avoid]
+        return [node for node in others if not node.ejected] or others
 
     def _probe(self, avoid: Collection[Node], now_s: float) -> Pick | None:
         """One real request to the ejected node that has waited longest past its time."""
@@ -164,66 +185,53 @@ class Balancer:
     def _settle(self, pick: Pick, outcome: Outcome, latency_s: float, trouble: Trouble, retry_after_s: float) -> None:
         now_s = self._clock()
         node = pick.node
-        event = self._judge(node, pick.ticket, outcome, now_s)
+        events = self._judge.hear(self._nodes, pick, outcome, latency_s, trouble, now_s)
+        if events is not None:
+            self._follow(events, now_s)
+        if self._shadow is not None:
+            self._untold += self._shadow.hear(self._nodes, pick, outcome, latency_s, trouble, now_s) or ()
         if node.stats is not None and outcome is not Outcome.IGNORED:
             node.stats.settle(trouble in CONNECTION_TROUBLES, latency_s, now_s)
         if outcome is Outcome.SUCCESS:
             node.successes += 1
+            node.consecutive_failures = 0
             node.load.succeed(pick.attempt, latency_s, now_s)
         elif outcome is Outcome.FAILURE:
             node.failures += 1
+            node.consecutive_failures += 1
             node.load.fail(pick.attempt, latency_s, now_s, retry_after_s)
         else:
             node.load.ignore(pick.attempt, now_s - pick.started_s, now_s)
-        if event is not None:
-            self._on_event(event)
+        if self._untold:
+            self._tell()
 
-    def _judge(self, node: Node, ticket: int, outcome: Outcome, now_s: float) -> EjectionEvent | None:
-        """What the outcome means for the node's place in the rotation."""
-        standing = node.standing
-        if not standing.is_current(ticket):
-            return None
-        if standing.probing:
-            return self._judge_probe(node, outcome, now_s)
-        if outcome is Outcome.IGNORED:
-            return None
-        complaint = standing.count(outcome is Outcome.SUCCESS)
-        if complaint is None or not self._may_eject_one_more():
-            return None
-        return self._eject(node, complaint, now_s)
-
-    def _judge_probe(self, node: Node, outcome: Outcome, now_s: float) -> EjectionEvent | None:
-        if outcome is Outcome.SUCCESS:
-            return self._readmit(node, Reason.PROBE_SUCCEEDED)
-        if outcome is Outcome.FAILURE:
-            return self._eject(node, Reason.PROBE_FAILED, now_s)
-        node.standing.withdraw_probe()
+    def _follow(self, events: Sequence[EjectionEvent], now_s: float) -> None:
+        """Standings have changed."""
+        for event in events:
+            if not event.ejected:
+                self._welcome(event.node, now_s)
+        self._untold += events
         self._refresh()
-        return None
 
-    def _may_eject_one_more(self) -> bool:
-        out = sum(node.ejected for node in self._nodes) + 1
-        return out * 100 <= len(self._nodes) * self._ejection.max_ejected_percent
-
-    def _eject(self, node: Node, reason: Reason, now_s: float) -> EjectionEvent:
-        backoff_s = node.standing.eject(now_s)
-        self._refresh()
-        return EjectionEvent(node, True, reason, backoff_s)
-
-    def _readmit(self, node: Node, reason: Reason) -> EjectionEvent:
-        node.standing.readmit()
-        # The time out was the punishment: keeping the failure penalty as well would leave the node without traffic
-        # for another minute.
+    def _welcome(self, node: Node, now_s: float) -> None:
+        """Back in rotation: the time out was the punishment. Keeping the failure penalty as well would leave the node
+        without traffic for another minute."""
         node.load.forget()
-        self._refresh()
-        return EjectionEvent(node, False, reason, 0.0)
+        node.consecutive_failures = 0
+        node.ramp(self._slow_start_s, now_s)
 
-    def _forgive(self, node: Node) -> None:
-        was_ejected = node.ejected
+    def _forgive(self, node: Node, now_s: float) -> None:
+        """Another process answers there."""
         if node.stats is not None:
             node.stats.forget()
-        event = self._readmit(node, Reason.REGISTERED_AGAIN)
-        if was_ejected:
+        self._welcome(node, now_s)
+        self._untold += self._judge.readmit(node, Reason.REGISTERED_AGAIN)
+        if self._shadow is not None:
+            self._untold += self._shadow.readmit(node, Reason.REGISTERED_AGAIN)
+
+    def _tell(self) -> None:
+        untold, self._untold = self._untold, []
+        for event in untold:
             self._on_event(event)
 
     def _waiting(self) -> list[Node]:
@@ -235,9 +243,20 @@ class Balancer:
             now_s = self._clock()
             self._near = self._scope.near(self._nodes, now_s)
             self._next_review_s = now_s + self._scope.review_s
-        self._rotation = [node for node in self._near if not node.ejected]
+        well = [node for node in self._nodes if not node.ejected]
+        self._heed_panic(len(well))
+        self._rotation = self._nodes if self.panic else [node for node in self._near if not node.ejected] or well
         self._next_probe_s = min(map(_retry_at_s, self._waiting()), default=inf)
         self._due_s = min(self._next_probe_s, self._next_review_s)
+
+    def _heed_panic(self, well: int) -> None:
+        """A call that might fail beats one that surely does, and few must not carry the load of all: with less than
+        `panic_percent` in rotation, or nobody, every member is called, as in Envoy."""
+        count = len(self._nodes)
+        panic = count > 0 and (well == 0 or well * 100 < count * self._ejection.panic_percent)
+        if panic != self.panic:
+            self.panic = panic
+            self._untold.append(PanicEvent(panic))
 
 
 def _retry_at_s(node: Node) -> float:

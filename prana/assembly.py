@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
+import msgspec
+
 from admin.metrics import ProxyMetrics, ServiceMetrics
-from loadbalancer.balancer import Balancer, EjectionEvent
+from loadbalancer.balancer import Balancer, Event
 from loadbalancer.ejection import EjectionSettings
+from loadbalancer.judge import EjectionEvent
 from prana.balancing import make_balancer
 from prana.config.settings import CommandPolicy, RoutePolicy, ServicePolicy, Settings, Tls
 from prana.fallback.chain import Chains, last_good_of
@@ -18,7 +21,7 @@ from prana.filters.fallback import Fallback
 from prana.filters.remember import Remember
 from prana.filters.retry import Retry
 from prana.identity import client_identity
-from prana.journal import BreakerJournal, log_ejection, log_unverified
+from prana.journal import BreakerJournal, log_balancing, log_unverified
 from prana.pipeline import service_pipeline
 from prana.resilience.breaker import Breaker, BreakerSettings
 from prana.resilience.budget import RetryBudget
@@ -91,17 +94,17 @@ class Assembly:
         )
 
     def _balancer(self, policy: ServicePolicy, metrics: ServiceMetrics) -> Balancer:
-        def on_ejection(event: EjectionEvent) -> None:
-            if event.ejected:
-                metrics.node_ejected()
-            log_ejection(metrics.name, event)
+        def on_event(event: Event) -> None:
+            if isinstance(event, EjectionEvent) and event.ejected:
+                metrics.node_ejected(event.reason, event.shadow)
+            log_balancing(metrics.name, event)
 
         return make_balancer(
             policy.balancer,
-            _ejection(policy),
+            msgspec.convert(policy.eject, EjectionSettings, from_attributes=True),
             self._clock,
             self._rng,
-            on_ejection,
+            on_event,
             own_zone=self._settings.own_zone,
             client=client_identity(self._settings),
         )
@@ -110,7 +113,7 @@ class Assembly:
         self, key: str, policy: ServicePolicy | RoutePolicy, shared: _Shared, chain: Sequence[Substitute]
     ) -> Command:
         clock, metrics, retry = self._clock, shared.metrics.command(key), policy.retry
-        breaker: Breaker = Breaker(key, _breaker(policy), clock, [BreakerJournal(key, lambda: breaker.reason)])
+        breaker = Breaker(key, _breaker(policy), clock, [BreakerJournal(key)])
         bulkhead = Bulkhead(policy.max_concurrent, clock)
         fallback_bulkhead = Bulkhead(policy.fallback_max_concurrent, clock)
         times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
@@ -134,19 +137,6 @@ class Assembly:
         )
 
 
-def _ejection(policy: ServicePolicy) -> EjectionSettings:
-    eject = policy.eject
-    return EjectionSettings(
-        consecutive_failures=eject.consecutive_failures,
-        min_success_ratio=eject.min_success_ratio,
-        min_requests=eject.min_requests,
-        window_s=eject.window,
-        base_s=eject.base,
-        max_s=eject.max,
-        max_ejected_percent=eject.max_ejected_percent,
-    )
-
-
 def _breaker(policy: CommandPolicy) -> BreakerSettings:
     breaker = policy.breaker
     return BreakerSettings(
@@ -155,12 +145,4 @@ def _breaker(policy: CommandPolicy) -> BreakerSettings:
         request_volume=breaker.request_volume,
         error_percentage=breaker.error_percentage,
         sleep_window_s=breaker.sleep_window,
-        mode=breaker.mode,
-        health_interval_s=breaker.health_interval,
-        force=breaker.force,
-        slow_call_percentage=breaker.slow_call_percentage,
-        slow_call_s=breaker.slow_call_duration,
-        half_open_permits=breaker.half_open_permits,
-        max_trial_s=policy.timeout + breaker.sleep_window,  # the timeout alone would be about to end it
-        ramp_s=breaker.ramp,
     )

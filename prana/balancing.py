@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from loadbalancer.balancer import Balancer, EjectionEvent
+from loadbalancer.balancer import Balancer, Event
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.rules import RibbonTuning, rule_named, wants_stats
 from loadbalancer.scope import AffinityLimits, Scope, ZoneFilter
@@ -19,7 +19,7 @@ def make_balancer(
     ejection: EjectionSettings,
     clock: Callable[[], float],
     rng: Random,
-    on_event: Callable[[EjectionEvent], None],
+    on_event: Callable[[Event], None],
     *,
     own_zone: str,
     client: str,
@@ -28,7 +28,10 @@ def make_balancer(
     ribbon = configured.ribbon
     rule = rule_named(configured.rule, rng, _tuning(ribbon))
     make_stats = partial(ServerStats, _circuit(ribbon), clock) if wants_stats(configured.rule) else None
-    return Balancer(rule, ejection, clock, rng, on_event, _scope(configured, own_zone, client), make_stats)
+    scope = _scope(configured, own_zone, client)
+    # Ribbon's rules know nothing of it.
+    slow_start_s = configured.slow_start if configured.rule in settings.P2C_RULES else 0.0
+    return Balancer(rule, ejection, clock, rng, on_event, scope, make_stats, slow_start_s)
 
 
 def _scope(configured: settings.Balancer, own_zone: str, client: str) -> Scope | None:

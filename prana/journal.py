@@ -1,13 +1,13 @@
 """What operators read about traffic: one line per change of state, and the access log if they want one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from pybreaker import CircuitBreakerListener
 
 from admin.metrics import RequestOutcome
-from loadbalancer.balancer import EjectionEvent
+from loadbalancer.balancer import Event, PanicEvent
 from prana.compat import SHADOWING
 from prana.filters.observe import AccessSink
 from prana.request import Request, Response
@@ -17,18 +17,14 @@ _log = structlog.get_logger()
 
 
 class BreakerJournal(CircuitBreakerListener):
-    """Logs the changes of one service's circuit. `reason` is why it is not closed."""
+    """Logs the changes of one service's circuit."""
 
-    def __init__(self, service: str, reason: Callable[[], str]) -> None:
+    def __init__(self, service: str) -> None:
         self._service = service
-        self._reason = reason
 
     def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
-        before = old_state.name if old_state else None
-        if new_state.name == "closed":
-            _log.info("breaker closed", service=self._service, before=before)
-        else:
-            _log.warning(f"breaker {new_state.name}", service=self._service, before=before, reason=self._reason())
+        write = _log.info if new_state.name == "closed" else _log.warning
+        write(f"breaker {new_state.name}", service=self._service, before=old_state.name if old_state else None)
 
 
 class ShadowJournal:
@@ -55,13 +51,20 @@ def log_without_counterpart(properties: Sequence[str]) -> None:
         _log.warning("properties without effect; prana check says why", count=len(properties), properties=properties)
 
 
-def log_ejection(service: str, event: EjectionEvent) -> None:
-    instance = event.node.instance
-    where = {"service": service, "instance": instance.id, "reason": str(event.reason)}
+def log_balancing(service: str, event: Event) -> None:
+    """One line for a node that left or came back, or would have; and for the beginning and the end of a panic."""
+    if isinstance(event, PanicEvent):
+        if event.panic:
+            _log.warning("too few nodes in rotation, so ejected ones are called as well", service=service)
+        else:
+            _log.info("enough nodes in rotation again", service=service)
+        return
+    where = {"service": service, "instance": event.node.instance.id, "reason": str(event.reason)}
+    would = "would be " if event.shadow else ""
     if event.ejected:
-        _log.warning("node ejected", for_s=round(event.backoff_s, 3), **where)
+        _log.warning(f"node {would}ejected", for_s=round(event.backoff_s, 3), **where)
     else:
-        _log.info("node readmitted", **where)
+        _log.info(f"node {would}readmitted", **where)
 
 
 def log_unverified(service: str) -> None:

@@ -26,4 +26,9 @@ class P2cEwma:
         if second >= first:
             second += 1
         one, other = fit[first], fit[second]
-        return other if other.load.cost_s(now_s) < one.load.cost_s(now_s) else one
+        one_s, other_s = one.load.cost_s(now_s), other.load.cost_s(now_s)
+        if now_s < one.ramp_ends_s:
+            one_s *= one.handicap(now_s, self._random())
+        if now_s < other.ramp_ends_s:
+            other_s *= other.handicap(now_s, self._random())
+        return other if other_s < one_s else one

@@ -24,4 +24,10 @@ class P2cLeastRequest:
         if second >= first:
             second += 1
         one, other = fit[first], fit[second]
-        return other if other.load.pending < one.load.pending else one
+        one_load: float = one.load.pending + 1
+        other_load: float = other.load.pending + 1
+        if now_s < one.ramp_ends_s:
+            one_load *= one.handicap(now_s, self._random())
+        if now_s < other.ramp_ends_s:
+            other_load *= other.handicap(now_s, self._random())
+        return other if other_load < one_load else one

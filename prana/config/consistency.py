@@ -12,7 +12,6 @@ from prana.config.routes import route_findings
 from prana.config.settings import (
     App,
     AppHealth,
-    Breaker,
     CommandPolicy,
     Policy,
     ServicePolicy,
@@ -124,17 +123,15 @@ def _collide(one: Address, other: Address) -> bool:
 
 def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Finding]:
     base, longest = (*at, "eject", "base"), (*at, "eject", "max")
-    if policy.eject.base > policy.eject.max and (base in given or longest in given):
-        message = (
-            f"is {format_duration(policy.eject.base)}; allowed is up to eject.max ({format_duration(policy.eject.max)})"
-        )
+    eject = policy.eject
+    if eject.base_s > eject.max_s and (base in given or longest in given):
+        message = f"is {format_duration(eject.base_s)}; allowed is up to eject.max ({format_duration(eject.max_s)})"
         yield Finding((base, longest), message)
     yield from _command(at, policy, given)
     yield from _tls((*at, "tls"), policy.tls, given)
 
 
 def _command(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterator[Finding]:
-    yield from _breaker((*at, "breaker"), policy.breaker, given)
     # Only a limit that was written in this very table: a service that shortens its timeout below the default
     # attempt_timeout means just that.
     limits = (("attempt_timeout", policy.attempt_timeout), ("connect_timeout", policy.connect_timeout))
@@ -144,20 +141,6 @@ def _command(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterato
                 f"is {format_duration(limit_s)}, which never ends before timeout ({format_duration(policy.timeout)})"
             )
             yield Finding(((*at, key), (*at, "timeout")), message, warning=True)
-
-
-def _breaker(at: Path, breaker: Breaker, given: Container[Path]) -> Iterator[Finding]:
-    """Of what was written in this very table."""
-    interval, window = (*at, "health_interval"), (*at, "window")
-    if breaker.health_interval > breaker.window and (interval in given or window in given):
-        message = (
-            f"is {format_duration(breaker.health_interval)}; allowed is up to the window "
-            f"({format_duration(breaker.window)})"
-        )
-        yield Finding((interval, window), message)
-    forced = (*at, "force")
-    if breaker.force != "none" and not breaker.enabled and forced in given:
-        yield Finding((forced, (*at, "enabled")), "has no effect, for the breaker is not enabled", warning=True)
 
 
 def _tls(at: Path, tls: Tls, given: Container[Path]) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ The names are those of the TOML file. An empty string stands for "derived", as e
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -175,6 +175,7 @@ class Balancer(Struct, frozen=True, kw_only=True):
     """Which instances are called, and in which order."""
 
     rule: Annotated[str, kinds.one_of(*P2C_RULES, *RIBBON_RULES)] = "p2c-ewma"
+    slow_start: Annotated[float, kinds.duration("0s", "1h")] = 10.0  # of new and returning nodes; p2c rules only
     subset: Annotated[int, kinds.integer(0, 1_000_000)] = 0  # instances to keep to, of a large service; 0: all
     zone_filter: Annotated[str, kinds.one_of("none", "affinity", "exclusivity", "preference")] = "none"
     ribbon: Ribbon = Ribbon()
@@ -186,23 +187,42 @@ class Breaker(Struct, frozen=True, kw_only=True):
     request_volume: Count = 20
     error_percentage: Annotated[int, kinds.integer(1, 100)] = 50
     sleep_window: Span = 5.0
-    mode: Annotated[Literal["eager", "hystrix"], kinds.one_of("eager", "hystrix")] = "eager"
-    health_interval: Span = 0.5  # between the snapshots of mode "hystrix"; at most the window
-    force: Annotated[Literal["none", "open", "closed"], kinds.one_of("none", "open", "closed")] = "none"
-    slow_call_percentage: Annotated[int, kinds.integer(0, 100)] = 0  # opens the circuit as well; 0: does not
-    slow_call_duration: Span = 1.0  # until response headers; slow is what takes longer
-    half_open_permits: Annotated[int, kinds.integer(1, 1000)] = 1  # trials at once, judged together
-    ramp: Annotated[float, kinds.duration("0s", "1h")] = 0.0  # after closing, a growing share is admitted; 0: all
+
+
+class Detector(Struct, frozen=True, kw_only=True):
+    """A reason to eject an instance."""
+
+    enabled: Flag = True
+    shadow: Flag = False  # true: only tells whom it would eject
+
+
+class LatencyDetector(Detector, frozen=True, kw_only=True):
+    """Slow beside the other nodes, by the medians of their latencies."""
+
+    enabled: Flag = False
+    deviations: Annotated[float, kinds.number(1, 100)] = 5.0  # robust ones, above the median of all
+    min_samples: Count = 20  # good answers of a node in eject.window
+    min_nodes: Annotated[int, kinds.integer(3, 1_000)] = 5  # that have as many
+    floor_s: Span = msgspec.field(default=0.05, name="floor")  # always at least so much above it
 
 
 class Eject(Struct, frozen=True, kw_only=True):
+    """Attributes are named as those of loadbalancer.ejection.EjectionSettings, which is made of them."""
+
+    enabled: Flag = True
     consecutive_failures: Count = 7
     min_success_ratio: Annotated[float, kinds.number(0, 1)] = 0.8
     min_requests: Count = 5
-    window: Annotated[float, kinds.duration("100ms", "1h")] = 10.0
-    base: Span = 1.0  # the first ejection; doubled up to max
-    max: Span = 60.0
+    window_s: Annotated[float, kinds.duration("100ms", "1h")] = msgspec.field(default=10.0, name="window")
+    base_s: Span = msgspec.field(default=1.0, name="base")  # the first ejection; doubled up to max
+    max_s: Span = msgspec.field(default=60.0, name="max")
     max_ejected_percent: Annotated[int, kinds.integer(0, 100)] = 50
+    panic_percent: Annotated[int, kinds.integer(0, 100)] = 50  # with less in rotation all are called
+    shadow: Flag = False  # of all detectors
+    consecutive: Detector = Detector()
+    success_ratio: Detector = Detector()
+    refused: Detector = Detector()
+    latency: LatencyDetector = LatencyDetector()
 
 
 class CommandRetry(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import pytest
 from admin.documents import info_document, metrics_document, service_document, services_document
 from admin.metrics import Event, ProxyMetrics, RequestOutcome
 from admin.views import AppView, BreakerView, EurekaView, NodeView, ServiceView, Sources
+from loadbalancer.ejection import EJECTING, Reason
 from loadbalancer.outcome import Outcome
 
 NOW_EPOCH_S = 1_800_000_000.1234
@@ -69,6 +70,9 @@ def test_ribbon_shows_rule_nodes_and_retries(
     for outcome in (Outcome.SUCCESS, Outcome.SUCCESS, Outcome.FAILURE):
         service.metrics.attempt(outcome)
     service.metrics.retried()
+    for reason in (Reason.REFUSED, Reason.PROBE_FAILED, Reason.PROBE_FAILED):
+        service.metrics.node_ejected(reason, shadow=False)
+    service.metrics.node_ejected(Reason.LATENCY, shadow=True)
     seen = as_json(metrics_document(sources_of(), metrics, NOW_EPOCH_S))["ribbon"]["users"]
     assert seen == {
         "rule": "p2c-ewma",
@@ -88,6 +92,9 @@ def test_ribbon_shows_rule_nodes_and_retries(
                 "ejected": False,
                 "ejected_for_s": 0.0,
                 "circuit_tripped": False,
+                "ejection_reason": "",
+                "shadow_ejection_reason": "latency",
+                "weight": 1.0,
                 "consecutive_failures": 1,
                 "successes_total": 100,
                 "failures_total": 4,
@@ -97,7 +104,10 @@ def test_ribbon_shows_rule_nodes_and_retries(
         "retries_total": 1,
         "retries_refused_total": 0,
         "retry_budget_balance": 99.5,
-        "ejections_total": 0,
+        "panic": False,
+        "ejections_total": 3,
+        "ejections": dict.fromkeys(EJECTING, 0) | {"refused": 1, "probe_failed": 2},
+        "shadow_ejections": dict.fromkeys(EJECTING, 0) | {"latency": 1},
     }
 
 
@@ -107,6 +117,7 @@ def test_the_list_of_services_counts_ejected_nodes_and_names_the_breaker(
     shaky = replace(
         service,
         nodes=(node, replace(node, ejected=True)),
+        panic=True,
         commands=[replace(service.own, breaker=replace(breaker, state="open"))],
     )
     bare = replace(service, name="bare", commands=[replace(service.own, breaker=replace(breaker, enabled=False))])
@@ -114,7 +125,7 @@ def test_the_list_of_services_counts_ejected_nodes_and_names_the_breaker(
     listed = as_json(services_document([shaky, bare, forced]))["services"]
     shown = [(each["name"], each["breaker"]) for each in listed]
     assert shown == [("users", "open"), ("bare", "disabled"), ("cut", "forced-open")]
-    assert (listed[0]["instances"], listed[0]["ejected"]) == (2, 1)
+    assert (listed[0]["instances"], listed[0]["ejected"], listed[0]["panic"]) == (2, 1, True)
 
 
 def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceView, breaker: BreakerView) -> None:
@@ -122,37 +133,11 @@ def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceVi
     service.own.metrics.fallback("static", "timeout")
     service.own.metrics.fallback_failed("last_good")
     view = replace(
-        service,
-        commands=[
-            replace(
-                service.own,
-                breaker=replace(breaker, state="open", reason="it failed", allows_request=False, retry_after_s=4.98765),
-            )
-        ],
+        service, commands=[replace(service.own, breaker=replace(breaker, state="open", retry_after_s=4.98765))]
     )
     document = as_json(service_document(view))
     assert (document["name"], document["source"], document["known"]) == ("users", "eureka", True)
-    assert document["breaker"] == {
-        "enabled": True,
-        "state": "open",
-        "reason": "it failed",
-        "mode": "eager",
-        "force": "none",
-        "allows_request": False,
-        "error_percentage": 25,
-        "error_count": 10,
-        "request_count": 40,
-        "slow_call_percentage": 5,
-        "retry_after_s": 4.988,
-        "request_volume": 20,
-        "error_threshold_percentage": 50,
-        "slow_call_threshold_percentage": 80,
-        "slow_call_s": 1.0,
-        "half_open_permits": 1,
-        "ramp_s": 0.0,
-        "sleep_window_s": 5.0,
-        "window_s": 10.0,
-    }
+    assert (document["breaker"]["state"], document["breaker"]["retry_after_s"]) == ("open", 4.988)
     assert document["bulkhead"] == {
         "in_flight": 3,
         "max_concurrent": 512,

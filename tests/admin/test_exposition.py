@@ -13,6 +13,7 @@ from admin.latency import BUCKET_BOUNDS_S
 from admin.metrics import ProxyMetrics, RequestOutcome
 from admin.series import families
 from admin.views import AppView, BreakerView, CircuitState, EurekaView, Force, NodeView, ServiceView, Sources
+from loadbalancer.ejection import Reason
 from loadbalancer.outcome import Outcome
 
 SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (-?[0-9.e+-]+|\+Inf|NaN)")
@@ -99,6 +100,9 @@ def busy(metrics: ProxyMetrics) -> ProxyMetrics:
     users.command("users").fallback("static", "circuit_open")
     users.commands[0].fallback_failed("last_good")
     users.retried()
+    for _ in range(2):
+        users.node_ejected(Reason.REFUSED, shadow=False)
+    users.node_ejected(Reason.LATENCY, shadow=True)
     users.request_started()
     metrics.other.request_started()
     metrics.other.request_finished(b"GET", 404, RequestOutcome.REJECTED, 20.0)
@@ -178,10 +182,18 @@ def test_service_counters_and_gauges_have_their_values(sources_of: Callable[...,
     assert of_users("prana_fallback_step_failures_total", outcome="last_good") == 1
     assert of_users("prana_retries_total") == 1
     assert of_users("prana_retries_refused_total") == 0
-    assert of_users("prana_ejections_total") == 0
+    assert of_users("prana_ejections_total", outcome="refused") == 2
+    assert of_users("prana_ejections_total", outcome="latency") == 0
+    assert of_users("prana_shadow_ejections_total", outcome="latency") == 1
+    assert of_users("prana_lb_panic") == 0
     assert of_users("prana_short_circuited_total") == 0
     assert of_users("prana_bulkhead_rejected_total") == 0
     assert of_users("prana_bulkhead_in_use") == 3
+
+
+def test_a_panic_shows(sources_of: Callable[..., Sources], metrics: ProxyMetrics, service: ServiceView) -> None:
+    text = prometheus_text(families(sources_of(services=[replace(service, panic=True)]), metrics))
+    assert value(parsed_prometheus(text)["prana_lb_panic"], "prana_lb_panic", service="users") == 1
 
 
 def test_websockets_are_counted_open_and_ever_and_their_bytes_when_they_close(

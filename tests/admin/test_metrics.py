@@ -13,6 +13,7 @@ from admin.metrics import (
     ServiceMetrics,
     exceptions_thrown,
 )
+from loadbalancer.ejection import Reason
 from loadbalancer.outcome import Outcome
 
 
@@ -142,7 +143,11 @@ def test_a_service_sums_up_its_commands(service: ServiceMetrics) -> None:
     [
         (ServiceMetrics.retried, lambda service: service.retries),
         (ServiceMetrics.retry_refused, lambda service: service.retries_refused),
-        (ServiceMetrics.node_ejected, lambda service: service.ejections),
+        (lambda service: service.node_ejected(Reason.REFUSED, False), lambda service: service.ejections["refused"]),
+        (
+            lambda service: service.node_ejected(Reason.LATENCY, True),
+            lambda service: service.shadow_ejections["latency"],
+        ),
         (lambda service: service.attempt(Outcome.FAILURE), lambda service: service.attempts[Outcome.FAILURE]),
     ],
 )
@@ -150,7 +155,8 @@ def test_each_counter_counts_its_own(
     service: ServiceMetrics, record: Callable[[ServiceMetrics], None], read: Callable[[ServiceMetrics], int]
 ) -> None:
     def everything() -> int:
-        return service.retries + service.retries_refused + service.ejections + sum(service.attempts.values())
+        by_kind = (service.attempts, service.ejections, service.shadow_ejections)
+        return service.retries + service.retries_refused + sum(sum(counts.values()) for counts in by_kind)
 
     record(service)
     assert (read(service), everything()) == (1, 1)

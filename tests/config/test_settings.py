@@ -62,6 +62,7 @@ websocket = false
 tunnel_idle_timeout = "5m"
 [defaults.balancer]
 rule = "p2c-ewma"
+slow_start = "10s"
 subset = 0
 zone_filter = "none"
 [defaults.balancer.ribbon]
@@ -84,14 +85,8 @@ window = "10s"
 request_volume = 20
 error_percentage = 50
 sleep_window = "5s"
-mode = "eager"
-health_interval = "500ms"
-force = "none"
-slow_call_percentage = 0
-slow_call_duration = "1s"
-half_open_permits = 1
-ramp = "0s"
 [defaults.eject]
+enabled = true
 consecutive_failures = 7
 min_success_ratio = 0.8
 min_requests = 5
@@ -99,6 +94,24 @@ window = "10s"
 base = "1s"
 max = "60s"
 max_ejected_percent = 50
+panic_percent = 50
+shadow = false
+[defaults.eject.consecutive]
+enabled = true
+shadow = false
+[defaults.eject.success_ratio]
+enabled = true
+shadow = false
+[defaults.eject.refused]
+enabled = true
+shadow = false
+[defaults.eject.latency]
+enabled = false
+shadow = false
+deviations = 5.0
+min_samples = 20
+min_nodes = 5
+floor = "50ms"
 [defaults.retry]
 max_retries = 2
 budget_ratio = 0.2

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from loadbalancer.ejection import Reason
 from prana.config.settings import Balancer, Breaker, Eject, Fallback
 
 from .conftest import (
@@ -227,7 +228,7 @@ async def test_a_failing_instance_is_ejected_and_the_others_serve(
         await answering(peer, SERVER_ERROR)
 
     bad, good = await start_upstream(failing), await start_upstream()
-    eject = Eject(consecutive_failures=2, base=60.0)
+    eject = Eject(consecutive_failures=2, base_s=60.0)
     running = await start_sidecar(
         bad.port,
         good.port,
@@ -239,4 +240,4 @@ async def test_a_failing_instance_is_ejected_and_the_others_serve(
     result = await statuses(running, 40)
     assert result == {500: 2, 200: 38}
     assert len(bad.requests) == 2
-    assert running.service().metrics.ejections == 1
+    assert running.service().metrics.ejections[Reason.CONSECUTIVE_FAILURES] == 1

@@ -6,63 +6,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from loadbalancer.balancer import Balancer, EjectionEvent
+from loadbalancer.balancer import Balancer, Event, PanicEvent
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.load import UNMEASURED_S
 from loadbalancer.node import Node
 from loadbalancer.outcome import Outcome
 from loadbalancer.pick import Pick
 from loadbalancer.rules.p2c_ewma import P2cEwma
-from loadbalancer.rules.round_robin import RoundRobinRule
-from registry.instance import Instance, Status
+from registry.instance import Status
 
-
-def instance(n: int) -> Instance:
-    return Instance("ORDERS", f"orders-{n}", f"host-{n}", f"10.0.0.{n}", 8080)
-
-
-class Clock:
-    now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-class Fixture:
-    """A balancer over `count` nodes with round robin, and what it told."""
-
-    def __init__(self, count: int) -> None:
-        self.clock = Clock()
-        self.events: list[EjectionEvent] = []
-        self.balancer = Balancer(RoundRobinRule(), EjectionSettings(), self.clock, Random(1), self.events.append)
-        self.balancer.update([instance(n) for n in range(count)])
-        self.nodes = list(self.balancer.nodes)
-
-    def pick(self, avoid: tuple[Node, ...] = ()) -> Pick:
-        pick = self.balancer.pick(avoid)
-        assert pick is not None
-        return pick
-
-    def attempt(self, node: Node, outcome: Outcome) -> None:
-        """An ordinary attempt on one node: the others are avoided."""
-        pick = self.pick(tuple(other for other in self.nodes if other is not node))
-        assert pick.node is node
-        pick.report(outcome, 0.01)
-        pick.release()
-
-    def eject(self, node: Node) -> None:
-        for _ in range(5):
-            if not node.ejected:
-                self.attempt(node, Outcome.FAILURE)
-        assert node.ejected
-
-    def chosen(self, picks: int) -> set[Node]:
-        nodes = set()
-        for _ in range(picks):
-            pick = self.pick()
-            nodes.add(pick.node)
-            pick.release()
-        return nodes
+from .conftest import Clock, Fixture, instance
 
 
 def test_without_members_there_is_nothing_to_pick() -> None:
@@ -493,7 +446,9 @@ class BalancerMachine(RuleBasedStateMachine):
         self.seen: set[Node] = set()
         self.join(range(4))
 
-    def hear(self, event: EjectionEvent) -> None:
+    def hear(self, event: Event) -> None:
+        if isinstance(event, PanicEvent):
+            return
         assert (event.node in self.out) != event.ejected or event.reason == "probe_failed"
         if event.ejected:
             self.out.add(event.node)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadbalancer.balancer import Balancer
-from loadbalancer.ejection import EjectionSettings
+from loadbalancer.ejection import EjectionSettings, Reason
 from loadbalancer.node import Node
 from loadbalancer.outcome import Outcome
 from loadbalancer.rules.p2c_ewma import P2cEwma
@@ -81,9 +81,9 @@ def test_affinity_needs_two_available_nodes(own: int, kept: bool) -> None:
 
 def test_ejected_nodes_are_as_good_as_tripped() -> None:
     affinity, nodes = scope(ZoneFilter.AFFINITY), in_zones(3, 0, 3)
-    nodes[3].standing.eject(0)
+    nodes[3].standing.eject(0, Reason.REFUSED)
     assert filtered(affinity, nodes) == nodes[3:]
-    nodes[4].standing.eject(0)
+    nodes[4].standing.eject(0, Reason.REFUSED)
     assert filtered(affinity, nodes) == nodes
 
 
@@ -119,7 +119,7 @@ def test_preference_turns_to_others_when_all_own_nodes_are_out_of_service() -> N
     preference, nodes = scope(ZoneFilter.PREFERENCE), in_zones(2, 0, 2)
     trip(nodes[2])
     assert filtered(preference, nodes) == nodes[2:]
-    nodes[3].standing.eject(0)
+    nodes[3].standing.eject(0, Reason.REFUSED)
     assert filtered(preference, nodes) == nodes
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadbalancer.balancer import Rule
+from loadbalancer.ejection import Reason
 from loadbalancer.rules import RibbonTuning, rule_named
 from loadbalancer.rules.availability_filtering import AvailabilityFilteringRule
 from loadbalancer.rules.round_robin import RoundRobinRule
@@ -44,7 +45,7 @@ def test_a_snapshot_counts_requests_on_those_not_tripped() -> None:
     busy(nodes[0], 3)
     busy(nodes[1], 9)
     trip(nodes[1])
-    nodes[2].standing.eject(0)
+    nodes[2].standing.eject(0, Reason.REFUSED)
     assert zone_snapshot(nodes, 0) == ZoneSnapshot(instances=4, tripped=2, load=1.5)
 
 
