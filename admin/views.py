@@ -88,7 +88,7 @@ class PoolView:
     open: int
     largest: int  # the most that were open at once to each instance, summed
     max_concurrent: int  # requests that the service's commands let through
-    max_in_flight_seen: int  # of these, in the last 10 s
+    max_in_flight_seen: int  # in the last 10 s, where each command counts with its own maximum
     executions: int  # in the last 10 s
     attempts_total: int  # that ended
 

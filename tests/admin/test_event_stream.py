@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from aiohttp import ClientResponse, ClientSession, web
+from aiohttp.test_utils import make_mocked_request
 
 from admin import event_stream, server
 from admin.event_stream import EventStream, Slices, ticks_of
@@ -229,24 +230,35 @@ class Pieces:
         return (b"%d,%b;" % (number, NOW) for number in range(self.count))
 
 
-async def test_a_tick_is_built_once_for_all_in_slices_with_turns_of_the_loop_between_them() -> None:
-    pieces, turns = Pieces(100), 0
-    slices = Slices(pieces)
+class Turns:
+    """Counts turns of the loop while something else goes on."""
 
-    async def count_turns() -> None:
-        nonlocal turns
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def __aenter__(self) -> "Turns":
+        self._task = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+
+    async def _run(self) -> None:
         while True:
-            turns += 1
+            self.count += 1
             await asyncio.sleep(0)
 
-    counting = asyncio.create_task(count_turns())
-    first, second = await asyncio.gather(slices.of(1), slices.of(1))
-    counting.cancel()
+
+async def test_a_tick_is_built_once_for_all_in_slices_with_turns_of_the_loop_between_them() -> None:
+    pieces = Pieces(100)
+    slices = Slices(pieces)
+    async with Turns() as turns:
+        first, second = await asyncio.gather(slices.of(1), slices.of(1))
     assert first is second
     assert pieces.asked == 1
     assert [each.count(b";") for each in first] == [8] * 12 + [4]
     assert b"".join(first) == b"".join(pieces())
-    assert turns >= len(first)
+    assert turns.count >= len(first)
 
 
 async def test_the_next_tick_is_built_anew_and_an_earlier_one_never_again() -> None:
@@ -307,3 +319,37 @@ async def test_pings_come_between_rare_events_too(monkeypatch: pytest.MonkeyPatc
     written = Written(stream, 21)
     await stream._send(cast(Any, written), 10)
     assert [index for index, part in enumerate(written.parts) if not part.startswith(b"ping")] == [1, 12, 23]
+
+
+async def test_what_is_written_without_waiting_leaves_turns_of_the_loop_to_others(quick: None) -> None:
+    stream = EventStream(Pieces(100), 1, lambda: 0.0, lambda: 0.0)
+    async with asyncio.timeout(5), Turns() as turns:
+        await stream._send(cast(Any, Written(stream, 1)), 1)
+    assert turns.count >= 2 * 13
+
+
+class Gone:
+    """A listener that has left."""
+
+    async def write(self, data: bytes) -> None:
+        raise ConnectionResetError
+
+
+async def test_a_listener_that_has_left_is_no_error() -> None:
+    await EventStream(Pieces(1), 1, lambda: 0.0, lambda: 0.0)._send(cast(Any, Gone()), 1)
+
+
+async def test_when_the_last_listener_has_left_nothing_is_kept() -> None:
+    async def leave() -> None:
+        await stream.close(cast(web.Application, None))
+
+    leaving: list[asyncio.Task[None]] = []
+
+    def epoch_s() -> float:
+        leaving.append(asyncio.create_task(leave()))
+        return 0.0
+
+    stream = EventStream(Pieces(1), 1, lambda: 0.0, epoch_s)
+    await stream.answer(make_mocked_request("GET", "/hystrix.stream"))
+    assert leaving
+    assert stream._slices._slices == ()

@@ -350,6 +350,27 @@ async def test_a_connection_is_cut_off_when_nothing_was_read_between_two_looks(
     assert transport.aborted == aborted
 
 
+async def test_who_reads_slowly_but_steadily_is_not_cut_off() -> None:
+    """However much of the next part of a stream is unsent again by the second look."""
+
+    async def no_page(request: web.BaseRequest) -> web.StreamResponse:
+        raise NotImplementedError
+
+    connection = server._Connection(web.Server(no_page), asyncio.get_running_loop())
+    transport = SlowlyReadTransport([300, 400, 400])
+    connection._asyncio_transport = transport
+    connection.pause_writing()
+    connection._abort_if_stalled()
+    connection._check.cancel()
+    connection.resume_writing()
+    connection.pause_writing()
+    connection._abort_if_stalled()
+    connection._check.cancel()
+    assert not transport.aborted
+    connection._abort_if_stalled()
+    assert transport.aborted
+
+
 async def test_one_connection_too_many_is_closed_at_once(open_admin: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_MAX_CONNECTIONS", 1)
     admin = await open_admin()

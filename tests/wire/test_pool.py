@@ -113,6 +113,8 @@ def test_open_and_idle_connections_are_counted_for_each_instance(pool: Pool, con
     assert (pool.usage(HERE), pool.usage(THERE)) == (Usage(2, 1, 2), Usage(1, 0, 1))
     idle.connection_lost(None)
     assert pool.usage(HERE) == Usage(1, 0, 2)
+    connections.open().connection_lost(None)
+    assert pool.usage(HERE) == Usage(1, 0, 2), "the most at once, not of all times"
     used.connection_lost(None)
     assert pool.usage(HERE) == Usage(0, 0, 0)
     assert list(pool._counts) == [THERE], "an address without connections is not kept"
