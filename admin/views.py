@@ -47,12 +47,20 @@ class BreakerView:
     state: CircuitState
     force: Force  # what an operator wants instead of what the state says
     is_open: bool  # as Hystrix shows it: force considered, and during the trial, too
+    mode: str
+    reason: str  # why it is not closed; "" when it is
+    allows_request: bool  # whether the next request would be admitted
     error_percentage: int  # 0 .. 100 over the window, cut off, as in Hystrix HealthCounts
     error_count: int
     request_count: int
+    slow_call_percentage: int  # 0 while slow calls do not matter
     retry_after_s: float  # until the next trial; 0 unless open
     request_volume_threshold: int
     error_threshold_percentage: int
+    slow_call_threshold_percentage: int  # 0: slow calls do not matter
+    slow_call_s: float
+    half_open_permits: int
+    ramp_s: float
     sleep_window_s: float
     window_s: float
     health_interval_s: float  # the steps in which the window moves

@@ -113,7 +113,7 @@ class Assembly:
         self, key: str, policy: ServicePolicy | RoutePolicy, shared: _Shared, chain: Sequence[Substitute]
     ) -> Command:
         clock, metrics, retry = self._clock, shared.metrics.command(key), policy.retry
-        breaker = Breaker(key, _breaker(policy), clock, [BreakerJournal(key)])
+        breaker: Breaker = Breaker(key, _breaker(policy), clock, [BreakerJournal(key, lambda: breaker.reason)])
         bulkhead = Bulkhead(policy.max_concurrent, clock)
         fallback_bulkhead = Bulkhead(policy.fallback_max_concurrent, clock)
         times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
@@ -145,4 +145,12 @@ def _breaker(policy: CommandPolicy) -> BreakerSettings:
         request_volume=breaker.request_volume,
         error_percentage=breaker.error_percentage,
         sleep_window_s=breaker.sleep_window,
+        mode=breaker.mode,
+        health_interval_s=breaker.health_interval,
+        force=breaker.force,
+        slow_call_percentage=breaker.slow_call_percentage,
+        slow_call_s=breaker.slow_call_duration,
+        half_open_permits=breaker.half_open_permits,
+        max_trial_s=policy.timeout + breaker.sleep_window,  # the timeout alone would be about to end it
+        ramp_s=breaker.ramp,
     )

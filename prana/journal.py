@@ -1,6 +1,6 @@
 """What operators read about traffic: one line per change of state, and the access log if they want one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -17,14 +17,18 @@ _log = structlog.get_logger()
 
 
 class BreakerJournal(CircuitBreakerListener):
-    """Logs the changes of one service's circuit."""
+    """Logs the changes of one service's circuit. `reason` is why it is not closed."""
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, reason: Callable[[], str]) -> None:
         self._service = service
+        self._reason = reason
 
     def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
-        write = _log.info if new_state.name == "closed" else _log.warning
-        write(f"breaker {new_state.name}", service=self._service, before=old_state.name if old_state else None)
+        before = old_state.name if old_state else None
+        if new_state.name == "closed":
+            _log.info("breaker closed", service=self._service, before=before)
+        else:
+            _log.warning(f"breaker {new_state.name}", service=self._service, before=before, reason=self._reason())
 
 
 class ShadowJournal:

@@ -12,6 +12,7 @@ from prana.config.routes import route_findings
 from prana.config.settings import (
     App,
     AppHealth,
+    Breaker,
     CommandPolicy,
     Policy,
     ServicePolicy,
@@ -132,6 +133,7 @@ def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Findin
 
 
 def _command(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterator[Finding]:
+    yield from _breaker((*at, "breaker"), policy.breaker, given)
     # Only a limit that was written in this very table: a service that shortens its timeout below the default
     # attempt_timeout means just that.
     limits = (("attempt_timeout", policy.attempt_timeout), ("connect_timeout", policy.connect_timeout))
@@ -141,6 +143,20 @@ def _command(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterato
                 f"is {format_duration(limit_s)}, which never ends before timeout ({format_duration(policy.timeout)})"
             )
             yield Finding(((*at, key), (*at, "timeout")), message, warning=True)
+
+
+def _breaker(at: Path, breaker: Breaker, given: Container[Path]) -> Iterator[Finding]:
+    """Of what was written in this very table."""
+    interval, window = (*at, "health_interval"), (*at, "window")
+    if breaker.health_interval > breaker.window and (interval in given or window in given):
+        message = (
+            f"is {format_duration(breaker.health_interval)}; allowed is up to the window "
+            f"({format_duration(breaker.window)})"
+        )
+        yield Finding((interval, window), message)
+    forced = (*at, "force")
+    if breaker.force != "none" and not breaker.enabled and forced in given:
+        yield Finding((forced, (*at, "enabled")), "has no effect, for the breaker is not enabled", warning=True)
 
 
 def _tls(at: Path, tls: Tls, given: Container[Path]) -> Iterator[Finding]:

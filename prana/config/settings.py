@@ -5,7 +5,7 @@ The names are those of the TOML file. An empty string stands for "derived", as e
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -187,6 +187,13 @@ class Breaker(Struct, frozen=True, kw_only=True):
     request_volume: Count = 20
     error_percentage: Annotated[int, kinds.integer(1, 100)] = 50
     sleep_window: Span = 5.0
+    mode: Annotated[Literal["eager", "hystrix"], kinds.one_of("eager", "hystrix")] = "eager"
+    health_interval: Span = 0.5  # between the snapshots of mode "hystrix"; at most the window
+    force: Annotated[Literal["none", "open", "closed"], kinds.one_of("none", "open", "closed")] = "none"
+    slow_call_percentage: Annotated[int, kinds.integer(0, 100)] = 0  # opens the circuit as well; 0: does not
+    slow_call_duration: Span = 1.0  # until response headers; slow is what takes longer
+    half_open_permits: Annotated[int, kinds.integer(1, 1000)] = 1  # trials at once, judged together
+    ramp: Annotated[float, kinds.duration("0s", "1h")] = 0.0  # after closing, a growing share is admitted; 0: all
 
 
 class Detector(Struct, frozen=True, kw_only=True):

@@ -1,16 +1,17 @@
 """Breaker and bulkhead: refuse before work is spent."""
 
-import asyncio
 from collections.abc import Callable
 
 from admin.metrics import CommandMetrics, Event
-from prana.errors import CircuitOpen, Overloaded, ProxyError, ResponseTimeout
+from prana.errors import CircuitOpen, ConnectTimeout, Overloaded, ProxyError, ResponseTimeout
 from prana.request import End, Handler, Request, Response
-from prana.resilience.breaker import Breaker, Verdict
+from prana.resilience.breaker import Breaker
 from prana.resilience.bulkhead import Bulkhead
 from prana.resilience.classify import verdict_of_error, verdict_of_status
+from prana.resilience.verdict import Verdict
 
 _OVERLOAD_RETRY_AFTER_S = 1.0
+_TIMER_S = 0.001  # timers of the loop are that exact
 
 
 class Admit:
@@ -34,8 +35,7 @@ class Admit:
         permit = breaker.admit()
         if permit is None:
             self._metrics.event(Event.SHORT_CIRCUITED)
-            retry_after_s = breaker.retry_after_s
-            raise CircuitOpen(f"{_failing(breaker)}; next trial in {retry_after_s:.1f} s", retry_after_s=retry_after_s)
+            raise CircuitOpen(breaker.refusal, retry_after_s=breaker.retry_after_s)
         if not self._bulkhead.try_acquire():
             breaker.record(permit, Verdict.FAILURE)
             self._metrics.event(Event.SEMAPHORE_REJECTED)
@@ -47,29 +47,27 @@ class Admit:
         try:
             response = await next(request)
         except BaseException as error:
-            breaker.record(permit, verdict_of_error(error))
-            self._metrics.event(_event_of(error))
-            self._metrics.executed(self._clock() - started_s)
+            now_s = self._clock()
+            breaker.record(permit, verdict_of_error(error), now_s - started_s)
+            self._metrics.event(_event_of(error, request.deadline_s - now_s))
+            self._metrics.executed(now_s - started_s)
             raise
+        took_s = self._clock() - started_s
         verdict = verdict_of_status(response.status)
-        breaker.record(permit, verdict)
+        breaker.record(permit, verdict, took_s)
         self._metrics.event(Event.SUCCESS if verdict is Verdict.SUCCESS else Event.FAILURE)
-        self._metrics.executed(self._clock() - started_s)
+        self._metrics.executed(took_s)
         return response
 
     def _release(self, end: End) -> None:
         self._bulkhead.release()
 
 
-def _failing(breaker: Breaker) -> str:
-    return f"{breaker.error_percentage} % of {breaker.request_count} recent requests to this service failed"
-
-
-def _event_of(error: BaseException) -> Event:
-    if isinstance(error, ResponseTimeout):
+def _event_of(error: BaseException, left_s: float) -> Event:
+    """A connection that was not made is a failure; if the deadline was what ended it, that is what counts."""
+    if isinstance(error, ResponseTimeout) or (isinstance(error, ConnectTimeout) and left_s < _TIMER_S):
         return Event.TIMEOUT
-    if isinstance(error, asyncio.CancelledError):
+    verdict = verdict_of_error(error)
+    if verdict is Verdict.CANCELLED:
         return Event.CANCELLED
-    if isinstance(error, ProxyError) and verdict_of_error(error) is Verdict.CANCELLED:
-        return Event.BAD_REQUEST
-    return Event.FAILURE
+    return Event.BAD_REQUEST if verdict is Verdict.IGNORED and isinstance(error, ProxyError) else Event.FAILURE

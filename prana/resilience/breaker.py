@@ -1,64 +1,53 @@
-"""The circuit breaker: Hystrix's rules, evaluated at every outcome.
+"""The circuit breaker: Hystrix's rules, evaluated at every outcome, or in mode "hystrix" when Hystrix does.
 
-Hystrix looks at its health window every 500 ms and counts closed buckets only, so it opens up to half a second late;
-here the outcome that fills the measure opens the circuit. Three defects of Hystrix are not kept: any command that ended
-during the trial could reopen the circuit (Netflix/Hystrix#1853, #1781), a client error in the trial reopened it
-(#2005), and a lost race could leave it open or closed for good (#1806, #2108).
-
-pybreaker holds the state for its listeners and is never asked to `call()`: in half-open it would admit everybody, count
-cancellations as failures and trip on consecutive failures only.
+Hystrix looks at its health window every 500 ms and counts closed buckets only, so it opens up to half a second late; in
+mode "eager" the outcome that fills the measure opens the circuit. Four defects of Hystrix are kept in neither mode: any
+command that ended during the trial could reopen the circuit (Netflix/Hystrix#1853, #1781), a client error in the trial
+reopened it (#2005), a lost race could leave it open or closed for good (#1806, #2108), and after a single trial all the
+traffic came back at once (#1647), where `half_open_permits` and `ramp_s` go more slowly.
 """
 
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum
-from typing import Final, Literal, NewType
+from typing import Final, Literal
 
-import structlog
-from pybreaker import CircuitBreaker, CircuitBreakerListener
-from pybreaker import CircuitBreakerState as State
+from pybreaker import CircuitBreakerListener
 
-from loadbalancer.window import RollingWindow
+from prana.resilience.health import Health, Mode, Thresholds
+from prana.resilience.ramp import Ramp
+from prana.resilience.statebus import CircuitState, StateBus
+from prana.resilience.trials import Permit, Trials
+from prana.resilience.verdict import Verdict
 
-_BUCKETS = 10  # metrics.rollingStats.numBuckets
-_SUCCESS, _FAILURE = 0, 1  # kinds in the window
-
-Permit = NewType("Permit", int)
-CircuitState = Literal["closed", "open", "half-open"]  # pybreaker's words
 Force = Literal["none", "open", "closed"]
+
 _CLOSED: Final = "closed"
 _OPEN: Final = "open"
 _HALF_OPEN: Final = "half-open"
 _BYSTANDER: Final = Permit(0)  # admitted by force: its outcome is counted and changes no state
 
 
-class Verdict(Enum):
-    """What a request tells about the service; CANCELLED tells nothing."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    CANCELLED = "cancelled"
-
-
 @dataclass(frozen=True, slots=True)
 class BreakerSettings:
-    """Hystrix's defaults. `error_percentage` is compared with whole percent, rounded down."""
+    """Hystrix's defaults. The percentages are compared with whole percent, rounded down."""
 
-    enabled: bool = True
+    enabled: bool = True  # False: everybody is admitted, forced or not, as by Hystrix's NoOpCircuitBreaker
+    mode: Mode = "eager"
     window_s: float = 10.0
+    health_interval_s: float = 0.5  # between the snapshots of mode "hystrix"
     request_volume: int = 20
     error_percentage: int = 50
+    slow_call_percentage: int = 0  # 0: off
+    slow_call_s: float = 1.0  # calls that take longer are slow, whatever comes of them
     sleep_window_s: float = 5.0
+    half_open_permits: int = 1
+    max_trial_s: float = 15.0  # a trial is not waited for any longer; to be above all timeouts
+    ramp_s: float = 0.0  # 0: none
     force: Force = "none"
 
 
 class Breaker:
-    """One service's circuit. `state` is pybreaker's word for it: "closed", "open" or "half-open".
-
-    Listeners hear of a change after it has happened here; while they run, pybreaker itself still reports the old state.
-    A listener that raises is logged and changes nothing.
-    """
+    """One service's circuit. `reason` is why it is not closed."""
 
     def __init__(
         self,
@@ -69,38 +58,67 @@ class Breaker:
     ) -> None:
         self.name = name
         self.settings = settings
-        self.state: CircuitState = _CLOSED
+        self.reason = ""
         self._clock = clock
-        self._window = RollingWindow(2, settings.window_s, _BUCKETS, clock)
-        # The one permit whose outcome may change the state: shared by all requests of a closed period, or held by the
-        # trial alone. Every change of state issues a new one, which makes all outcomes still under way late.
-        self._permit = Permit(1)
+        self._thresholds = Thresholds(
+            settings.mode, settings.error_percentage, settings.slow_call_percentage, settings.slow_call_s
+        )
+        volume = settings.request_volume if settings.enabled else None
+        self._health = Health(self._thresholds, volume, settings.window_s, settings.health_interval_s, clock)
+        self._state: CircuitState = _CLOSED
         self._force: Force = settings.force
-        self._free = settings.force == "none"  # whether everybody is admitted, closed as it is
+        # Shared by all requests of a closed period. A trial has its own, and whatever else comes back is late.
+        self._permit: Permit | None = Permit(1)
+        self._last_permit = Permit(1)
         self._opened_s = 0.0
-        guarded = [_Guarded(listener) for listener in listeners]
-        self._bus = CircuitBreaker(fail_max=sys.maxsize, name=name, listeners=guarded)
+        self._trials = self._new_trials()
+        self._ramp: Ramp | None = None
+        self._free = False  # whether everybody is admitted without a further look
+        self._set_free()
+        self._bus = StateBus(name, listeners)
 
     def admit(self) -> Permit | None:
-        """A permit, or None for a request to be refused. Each permit must come back through `record` exactly once.
+        """A permit, or None for a request to be refused: see `refusal`. Each must come back through `record` once.
 
-        Once more than `sleep_window_s` has passed since the circuit opened, one caller gets the trial.
+        Once more than `sleep_window_s` has passed since the circuit opened, `half_open_permits` callers get a trial.
         """
         if self._free:
             return self._permit
-        if self._force != "none" and self.settings.enabled:
-            return self._forced()
-        if self.state == _CLOSED:
-            return self._permit
-        if self.state == _OPEN and self._clock() > self._opened_s + self.settings.sleep_window_s:
+        self._catch_up()
+        if self._forced != "none":
+            return None if self._forced == "open" else self._permit or _BYSTANDER
+        if self._state == _CLOSED:
+            return self._permit if self._ramp_admits() else None
+        if self._state == _OPEN:
+            if not self._slept:
+                return None
             self._enter(_HALF_OPEN)
-            return self._permit
-        return None
+        permit = self._last_permit = Permit(self._last_permit + 1)
+        return permit if self._trials.begin(permit) else None
 
-    def _forced(self) -> Permit | None:
-        if self._force == "open":
-            return None
-        return self._permit if self.state == _CLOSED else _BYSTANDER
+    def record(self, permit: Permit, verdict: Verdict, duration_s: float = 0.0) -> None:
+        """Give the permit back with what the request told, after `duration_s`.
+
+        FAILURE is also the verdict for a request that a concurrency limit refused after its admission: Hystrix counts
+        SEMAPHORE_REJECTED among the errors.
+        """
+        health = self._health
+        if not health.eager:
+            self._catch_up()
+        if permit == self._permit:
+            if health.count(verdict, duration_s):
+                self._open(health.complaint, self._clock())
+        elif permit in self._trials:
+            self._end_trial(permit, verdict, duration_s)
+        elif self._state != _CLOSED or not health.eager:
+            # Late: admitted before the last change of state. Shown to operators while the circuit is open; after that
+            # forgotten with what was before, but by Hystrix, which counts a command when it ends.
+            health.count(verdict, duration_s)
+
+    @property
+    def state(self) -> CircuitState:
+        self._catch_up()
+        return self._state
 
     @property
     def force(self) -> Force:
@@ -112,105 +130,108 @@ class Breaker:
     @force.setter
     def force(self, force: Force) -> None:
         self._force = force
-        self._free = self.state == _CLOSED and force == "none"
+        self._set_free()
 
     @property
     def is_open(self) -> bool:
         """As Hystrix shows it: also during the trial, never when disabled or forced closed, always when forced open."""
-        if not self.settings.enabled or self._force == "closed":
-            return False
-        return self._force == "open" or self.state != _CLOSED
+        return self._forced == "open" or (self._forced == "none" and self.state != _CLOSED)
 
-    def record(self, permit: Permit, verdict: Verdict) -> None:
-        """Give the permit back with what the request told.
+    @property
+    def allows_request(self) -> bool:
+        """Whether the next request would be admitted (HystrixCircuitBreaker.allowRequest)."""
+        if self._forced != "none":
+            return self._forced == "closed"
+        if self.state == _CLOSED:
+            return self._ramp is None or self._ramp.admits()
+        return self._slept if self._state == _OPEN else self._trials.may_begin()
 
-        FAILURE is also the verdict for a request that a concurrency limit refused after its admission: Hystrix counts
-        SEMAPHORE_REJECTED among the errors. A trial that ends CANCELLED has proved nothing; the circuit opens for
-        another sleep window, as in Hystrix, so that impatient callers cannot turn trials into a stream of traffic.
-        """
-        if permit != self._permit:
-            # Late: admitted before the last change of state. Shown to operators while the circuit is open, forgotten
-            # with the window when it closes, and never counted after that.
-            if self.state != _CLOSED:
-                self._count(verdict)
-        elif self.state == _CLOSED:
-            totals = self._count(verdict)
-            if totals is not None and self._must_trip(*totals):
-                self._enter(_OPEN)
-        elif verdict is Verdict.SUCCESS:
-            self._window.reset()
-            self._enter(_CLOSED)
-        else:
-            self._count(verdict)
-            self._enter(_OPEN)
+    @property
+    def refusal(self) -> str:
+        """Why a request was just refused, and where it is known, until when."""
+        if self._forced == "open":
+            return "an operator has forced the circuit open"
+        if self._ramp is not None:
+            return f"the circuit has just closed, {self._ramp.share:.0%} of the requests are admitted for now"
+        if self._state == _HALF_OPEN:
+            return f"{self.reason}; a trial is under way"
+        return f"{self.reason}; next trial in {self.retry_after_s:.1f} s"
 
     @property
     def retry_after_s(self) -> float:
-        """The rest of the sleep window; 0 when the circuit is not open or a trial is due."""
+        """The rest of the sleep window, a whole one when forced; 0 when the circuit is not open or a trial is due."""
+        if self._forced == "open":
+            return self.settings.sleep_window_s
         if self.state != _OPEN:
             return 0.0
         return max(0.0, self._opened_s + self.settings.sleep_window_s - self._clock())
 
     @property
-    def health_interval_s(self) -> float:
-        """How wide the steps are in which outcomes leave the window."""
-        return self.settings.window_s / _BUCKETS
+    def health(self) -> Health:
+        """The counts as of now."""
+        self._catch_up()
+        return self._health
 
     @property
-    def request_count(self) -> int:
-        """Successes and failures in the window."""
-        return sum(self._window.totals())
+    def _forced(self) -> Force:
+        return self._force if self.settings.enabled else "none"
 
     @property
-    def error_count(self) -> int:
-        return self._window.total(_FAILURE)
+    def _slept(self) -> bool:
+        return self._clock() > self._opened_s + self.settings.sleep_window_s
 
-    @property
-    def error_percentage(self) -> int:
-        """0-100, rounded down, as in HystrixCommandMetrics.HealthCounts; 0 without requests."""
-        successes, failures = self._window.totals()
-        # In integers: Java's `(int) (29d / 100 * 100)` is 28.
-        return failures * 100 // (successes + failures) if failures else 0
+    def _catch_up(self) -> None:
+        while (at_s := self._health.next_alarm()) is not None:
+            if self._state == _CLOSED:
+                self._open(self._health.complaint, at_s)
 
-    def _count(self, verdict: Verdict) -> Sequence[int] | None:
-        """Successes and failures in the window, if this was one of them."""
-        if verdict is Verdict.SUCCESS:
-            return self._window.add(_SUCCESS)
-        return self._window.add(_FAILURE) if verdict is Verdict.FAILURE else None
+    def _ramp_admits(self) -> bool:
+        if self._ramp is not None and self._ramp.share == 1.0:
+            self._ramp = None
+            self._set_free()
+        return self._ramp is None or self._ramp.admit()
 
-    def _must_trip(self, successes: int, failures: int) -> bool:
-        settings = self.settings
-        total = successes + failures
-        return (
-            failures > 0
-            and settings.enabled
-            and total >= settings.request_volume
-            and failures * 100 // total >= settings.error_percentage
-        )
+    def _end_trial(self, permit: Permit, verdict: Verdict, duration_s: float) -> None:
+        """A caller's leaving reopens the circuit in mode "hystrix", as there (markNonSuccess on unsubscribe)."""
+        trials, health = self._trials, self._health
+        if verdict is Verdict.CANCELLED and not health.eager:
+            self._open("the caller of the trial left", self._clock())
+        elif verdict is Verdict.CANCELLED or verdict is Verdict.IGNORED:
+            trials.give_back(permit)
+        elif works := trials.end(permit, verdict is Verdict.FAILURE, duration_s):
+            health.reset()
+            self._enter(_CLOSED)
+            if not health.eager:  # for Hystrix a command ends after it has closed the circuit
+                health.count(verdict, duration_s)
+        else:
+            health.count(verdict, duration_s)
+            if works is False:
+                self._open(trials.complaint, self._clock())
+
+    def _open(self, reason: str, at_s: float) -> None:
+        self.reason = reason
+        self._opened_s = at_s
+        self._enter(_OPEN)
 
     def _enter(self, state: CircuitState) -> None:
-        self.state = state
-        self._free = state == _CLOSED and self._force == "none"
-        self._permit = Permit(self._permit + 1)
-        if state == _OPEN:
-            self._opened_s = self._clock()
-            self._bus.open()
-        elif state == _HALF_OPEN:
-            self._bus.half_open()
-        else:
-            self._bus.close()
+        """All in one step, so that the state and what belongs to it never differ."""
+        self._state = state
+        self._permit = self._ramp = None
+        if state == _CLOSED:
+            self.reason = ""
+            self._permit = self._last_permit = Permit(self._last_permit + 1)
+            if self.settings.ramp_s > 0:
+                self._ramp = Ramp(self.settings.ramp_s, self._clock)
+        self._trials = self._new_trials()
+        self._set_free()
+        self._bus.enter(state)
 
+    def _new_trials(self) -> Trials:
+        settings = self.settings
+        patience_s, interval_s = settings.max_trial_s, settings.sleep_window_s
+        return Trials(settings.half_open_permits, self._thresholds, patience_s, interval_s, self._clock)
 
-class _Guarded(CircuitBreakerListener):
-    """pybreaker notifies before it stores the new state: a listener's exception would leave it with the old one, and
-    would reach the request that happened to cause the change.
-    """
-
-    def __init__(self, listener: CircuitBreakerListener) -> None:
-        self._listener = listener
-
-    def state_change(self, cb: CircuitBreaker, old_state: State | None, new_state: State) -> None:
-        try:
-            self._listener.state_change(cb, old_state, new_state)
-        except Exception:  # noqa: BLE001 - whatever it is, it must not decide about a request; logged with its stack
-            structlog.get_logger().exception("breaker listener failed", service=cb.name, state=new_state.name)
+    def _set_free(self) -> None:
+        """In mode "hystrix" each request first asks what snapshots have done since the last."""
+        closed = self._state == _CLOSED and self._ramp is None and self._force == "none"
+        self._free = not self.settings.enabled or (closed and self._health.eager)

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from loadbalancer.outcome import Outcome, Trouble
 from prana.errors import ConnectRefused, Fault, Overloaded, ProxyError
-from prana.resilience.breaker import Verdict
+from prana.resilience.verdict import Verdict
 
 # RFC 9110 section 9.2.2. Methods are case-sensitive (section 9.1).
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
@@ -75,9 +75,10 @@ def verdict_of_status(status: int) -> Verdict:
 def verdict_of_error(error: BaseException) -> Verdict:
     """What a failed request tells about the service.
 
-    Upstream failures, and the refusal of a full bulkhead: Hystrix counts SEMAPHORE_REJECTED among the errors. Not a
-    malformed request (BAD_REQUEST), a caller that hung up, a registry not read yet, or a mistake of our own.
+    Upstream failures count, and the refusal of a full bulkhead: Hystrix counts SEMAPHORE_REJECTED among the errors.
+    Nothing is told by a malformed request (BAD_REQUEST), a registry not read yet, or a mistake of our own, nor by a
+    caller that hung up, which arrives here as a cancellation.
     """
     if isinstance(error, ProxyError) and (error.fault is Fault.UPSTREAM or isinstance(error, Overloaded)):
         return Verdict.FAILURE
-    return Verdict.CANCELLED
+    return Verdict.IGNORED if isinstance(error, Exception) else Verdict.CANCELLED

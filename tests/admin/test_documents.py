@@ -133,11 +133,37 @@ def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceVi
     service.own.metrics.fallback("static", "timeout")
     service.own.metrics.fallback_failed("last_good")
     view = replace(
-        service, commands=[replace(service.own, breaker=replace(breaker, state="open", retry_after_s=4.98765))]
+        service,
+        commands=[
+            replace(
+                service.own,
+                breaker=replace(breaker, state="open", reason="it failed", allows_request=False, retry_after_s=4.98765),
+            )
+        ],
     )
     document = as_json(service_document(view))
     assert (document["name"], document["source"], document["known"]) == ("users", "eureka", True)
-    assert (document["breaker"]["state"], document["breaker"]["retry_after_s"]) == ("open", 4.988)
+    assert document["breaker"] == {
+        "enabled": True,
+        "state": "open",
+        "reason": "it failed",
+        "mode": "eager",
+        "force": "none",
+        "allows_request": False,
+        "error_percentage": 25,
+        "error_count": 10,
+        "request_count": 40,
+        "slow_call_percentage": 5,
+        "retry_after_s": 4.988,
+        "request_volume": 20,
+        "error_threshold_percentage": 50,
+        "slow_call_threshold_percentage": 80,
+        "slow_call_s": 1.0,
+        "half_open_permits": 1,
+        "ramp_s": 0.0,
+        "sleep_window_s": 5.0,
+        "window_s": 10.0,
+    }
     assert document["bulkhead"] == {
         "in_flight": 3,
         "max_concurrent": 512,

@@ -101,6 +101,15 @@ BAD_FILES = [
         "prana.toml:2: defaults.breaker.error_percentage: is 101; allowed are 1 to 100",
     ),
     (
+        "[defaults.breaker]\nwindow = '1s'\nhealth_interval = '1500ms'",
+        "prana.toml:3: defaults.breaker.health_interval: is 1500ms; allowed is up to the window (1s)",
+    ),
+    (
+        "[defaults.breaker]\nforce = 'half-open'",
+        'prana.toml:2: defaults.breaker.force: is "half-open"; did you mean "open"? '
+        'allowed are "none", "open", "closed"',
+    ),
+    (
         "[log]\nlevel = 'wraning'",
         'prana.toml:2: log.level: is "wraning"; did you mean "warning"? '
         'allowed are "debug", "info", "warning", "error"',

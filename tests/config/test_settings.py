@@ -85,6 +85,13 @@ window = "10s"
 request_volume = 20
 error_percentage = 50
 sleep_window = "5s"
+mode = "eager"
+health_interval = "500ms"
+force = "none"
+slow_call_percentage = 0
+slow_call_duration = "1s"
+half_open_permits = 1
+ramp = "0s"
 [defaults.eject]
 enabled = true
 consecutive_failures = 7

@@ -53,7 +53,7 @@ async def test_a_place_is_held_until_the_body_ends(stage: Stage) -> None:
 )
 async def test_an_answer_counts_by_its_status(stage: Stage, status: int, failures: int, event: Event) -> None:
     await stage.admit(request(), Next(answer(status)))
-    assert (stage.breaker.request_count, stage.breaker.error_count) == (1, failures)
+    assert (stage.breaker.health.request_count, stage.breaker.health.error_count) == (1, failures)
     assert stage.events == {event: 1}
 
 
@@ -73,7 +73,7 @@ async def test_an_error_counts_by_whose_fault_it_is_and_gives_its_place_back(
 ) -> None:
     with pytest.raises(type(error)):
         await stage.command(request(), Next(error))
-    assert (stage.breaker.request_count, stage.breaker.error_count) == (counted, counted)
+    assert (stage.breaker.health.request_count, stage.breaker.health.error_count) == (counted, counted)
     assert stage.bulkhead.in_use == 0
     assert {each: count for each, count in stage.events.items() if each != Event.FALLBACK_MISSING} == {event: 1}
 
@@ -135,5 +135,5 @@ async def test_over_the_limit_is_refused_and_counts_as_a_failure(stage: Stage) -
     with pytest.raises(Overloaded) as raised:
         await stage.admit(asked, next)
     assert (raised.value.retry_after_s, next.calls, asked.executed) == (1, 0, False)
-    assert (stage.bulkhead.in_use, stage.breaker.error_count) == (2, 1)
+    assert (stage.bulkhead.in_use, stage.breaker.health.error_count) == (2, 1)
     assert stage.events[Event.SEMAPHORE_REJECTED] == 1

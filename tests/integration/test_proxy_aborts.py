@@ -57,7 +57,10 @@ async def test_leaving_before_the_answer_cancels_the_instance(
     leave(caller)
     assert await hanging.cancelled_soon_after(left_s)
     await until(lambda: running.idle)
-    assert (running.service().commands[0].breaker.error_count, running.service().balancer.nodes[0].failures) == (0, 0)
+    assert (running.service().commands[0].breaker.health.error_count, running.service().balancer.nodes[0].failures) == (
+        0,
+        0,
+    )
     assert running.upstream_connections == 0
 
 

@@ -193,8 +193,8 @@ async def test_services_are_kept_apart(start_sidecar: StartSidecar, upstream: Up
     running = await start_sidecar(upstream.port, more={"other": policy_of(1)})
     assert (await running.ask(get(b"/orders/"))).status == 200
     assert (await running.ask(get(b"/other/"))).problem == (502, "connection_refused")
-    assert running.service("orders").commands[0].breaker.error_count == 0
-    assert running.service("other").commands[0].breaker.error_count == 1
+    assert running.service("orders").commands[0].breaker.health.error_count == 0
+    assert running.service("other").commands[0].breaker.health.error_count == 1
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 from structlog.testing import capture_logs
 
 from admin.metrics import RequestOutcome
-from prana.journal import ShadowJournal, access_sink
+from prana.journal import BreakerJournal, ShadowJournal, access_sink
 from prana.request import Instead, Request, Response
+from prana.resilience.breaker import Breaker, BreakerSettings
+from prana.resilience.verdict import Verdict
 from registry.instance import Instance, Status
 from registry.snapshot import EMPTY, Snapshot
 
@@ -36,4 +38,24 @@ def test_the_access_log_says_which_fallback_answered_and_why() -> None:
     assert [(line.get("fallback"), line.get("fallback_reason")) for line in logs] == [
         (None, None),
         ("last_good", "timeout"),
+    ]
+
+
+def test_the_log_says_why_a_circuit_opened() -> None:
+    breaker: Breaker = Breaker(
+        "orders", BreakerSettings(request_volume=2), lambda: 0.0, [BreakerJournal("orders", lambda: breaker.reason)]
+    )
+    with capture_logs() as logs:
+        for verdict in (Verdict.SUCCESS, Verdict.FAILURE):
+            permit = breaker.admit()
+            assert permit is not None
+            breaker.record(permit, verdict)
+    assert logs == [
+        {
+            "event": "breaker open",
+            "log_level": "warning",
+            "service": "orders",
+            "before": "closed",
+            "reason": "50 % of 2 recent requests to this service failed",
+        }
     ]

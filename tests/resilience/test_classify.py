@@ -15,7 +15,6 @@ from prana.errors import (
     ResponseTimeout,
     UpstreamProtocolError,
 )
-from prana.resilience.breaker import Verdict
 from prana.resilience.classify import (
     is_idempotent,
     may_retry,
@@ -27,6 +26,7 @@ from prana.resilience.classify import (
     verdict_of_error,
     verdict_of_status,
 )
+from prana.resilience.verdict import Verdict
 
 IDEMPOTENT = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]
 OTHERS = ["POST", "PATCH", "CONNECT", "PROPFIND", "get", "", "GÉT", "G\u20acT"]
@@ -101,11 +101,11 @@ def test_a_status_means(status: int, outcome: Outcome, verdict: Verdict) -> None
         (UpstreamProtocolError("x"), Outcome.FAILURE, Verdict.FAILURE),
         (NoInstance("x"), Outcome.FAILURE, Verdict.FAILURE),
         (Overloaded("x"), Outcome.IGNORED, Verdict.FAILURE),
-        (RegistryNotRead("x"), Outcome.IGNORED, Verdict.CANCELLED),
-        (BadRequest("x"), Outcome.IGNORED, Verdict.CANCELLED),
-        (ProxyError("x"), Outcome.IGNORED, Verdict.CANCELLED),
+        (RegistryNotRead("x"), Outcome.IGNORED, Verdict.IGNORED),
+        (BadRequest("x"), Outcome.IGNORED, Verdict.IGNORED),
+        (ProxyError("x"), Outcome.IGNORED, Verdict.IGNORED),
         (CancelledError(), Outcome.IGNORED, Verdict.CANCELLED),
-        (KeyError("a mistake of ours"), Outcome.IGNORED, Verdict.CANCELLED),
+        (KeyError("a mistake of ours"), Outcome.IGNORED, Verdict.IGNORED),
     ],
 )
 def test_an_error_means(error: BaseException, outcome: Outcome, verdict: Verdict) -> None:
