@@ -76,6 +76,7 @@ def _command(command: CommandView) -> dict[str, object]:
         "bulkhead": {
             "in_flight": command.in_flight,
             "max_concurrent": command.max_concurrent,
+            "adaptive": command.adaptive,
             "max_in_flight_seen": command.max_in_flight_seen,
             "rejected_total": command.metrics.events[Event.SEMAPHORE_REJECTED],
         },

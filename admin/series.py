@@ -215,6 +215,12 @@ def _service_families(services: list[ServiceView]) -> Iterator[Family]:
         "Permits of max_concurrent in use; those of a route as service:route.",
         [({"service": command.key}, command.in_flight) for command in commands],
     )
+    yield Family(
+        "prana_bulkhead_limit",
+        "gauge",
+        "Permits of max_concurrent, or what an adaptive limit is now.",
+        [({"service": command.key}, command.max_concurrent) for command in commands],
+    )
 
 
 def _node_state(node: NodeView) -> str:

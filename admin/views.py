@@ -73,7 +73,8 @@ class CommandView:
     key: str  # the service's name, and for a route ":" and the route's
     breaker: BreakerView
     in_flight: int  # bulkhead permits in use
-    max_concurrent: int
+    max_concurrent: int  # now, where it adapts
+    adaptive: bool
     max_in_flight_seen: int  # in the last 10 s
     fallbacks_in_flight: int
     fallback_max_concurrent: int

@@ -26,6 +26,7 @@ from prana.pipeline import service_pipeline
 from prana.resilience.breaker import Breaker, BreakerSettings
 from prana.resilience.budget import RetryBudget
 from prana.resilience.bulkhead import Bulkhead
+from prana.resilience.gradient import AdaptiveSettings, Gradient2
 from prana.routes import Routes
 from prana.service import Command, Service
 from prana.wire.client import AttemptTimes, Client
@@ -114,14 +115,15 @@ class Assembly:
     ) -> Command:
         clock, metrics, retry = self._clock, shared.metrics.command(key), policy.retry
         breaker: Breaker = Breaker(key, _breaker(policy), clock, [BreakerJournal(key, lambda: breaker.reason)])
-        bulkhead = Bulkhead(policy.max_concurrent, clock)
+        adaptive = Gradient2(_adaptive(policy), clock) if policy.adaptive.enabled else None
+        bulkhead = Bulkhead(policy.adaptive.initial if adaptive else policy.max_concurrent, clock)
         fallback_bulkhead = Bulkhead(policy.fallback_max_concurrent, clock)
         times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
         last_good = last_good_of(chain)
         handler = service_pipeline(
             Fallback(chain, fallback_bulkhead, metrics),
             Remember(last_good) if last_good else None,
-            Admit(breaker, bulkhead, metrics, clock),
+            Admit(breaker, bulkhead, metrics, clock, adaptive),
             Deadline(policy.timeout),
             Retry(retry.max_retries, retry.statuses, retry.replay_bytes, shared.budget, shared.metrics, clock),
             Balance(shared.balancer, self._client, times, shared.metrics, clock, shared.tls),
@@ -135,6 +137,11 @@ class Assembly:
             metrics=metrics,
             handler=handler,
         )
+
+
+def _adaptive(policy: CommandPolicy) -> AdaptiveSettings:
+    adaptive = policy.adaptive
+    return AdaptiveSettings(adaptive.min, adaptive.max, adaptive.initial)
 
 
 def _breaker(policy: CommandPolicy) -> BreakerSettings:

@@ -229,6 +229,7 @@ def _command(command: Command) -> CommandView:
         breaker=_breaker(command.breaker),
         in_flight=bulkhead.in_use,
         max_concurrent=bulkhead.limit,
+        adaptive=command.policy.adaptive.enabled,
         max_in_flight_seen=bulkhead.max_in_use,
         fallbacks_in_flight=command.fallback_bulkhead.in_use,
         fallback_max_concurrent=command.fallback_bulkhead.limit,

@@ -134,6 +134,7 @@ def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Findin
 
 def _command(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterator[Finding]:
     yield from _breaker((*at, "breaker"), policy.breaker, given)
+    yield from _adaptive(at, policy, given)
     # Only a limit that was written in this very table: a service that shortens its timeout below the default
     # attempt_timeout means just that.
     limits = (("attempt_timeout", policy.attempt_timeout), ("connect_timeout", policy.connect_timeout))
@@ -143,6 +144,19 @@ def _command(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterato
                 f"is {format_duration(limit_s)}, which never ends before timeout ({format_duration(policy.timeout)})"
             )
             yield Finding(((*at, key), (*at, "timeout")), message, warning=True)
+
+
+def _adaptive(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterator[Finding]:
+    """Of what was written in this very table."""
+    adaptive, table = policy.adaptive, (*at, "adaptive")
+    low, high, start = (*table, "min"), (*table, "max"), (*table, "initial")
+    if not adaptive.min <= adaptive.initial <= adaptive.max and any(key in given for key in (low, high, start)):
+        bounds = f"adaptive.min ({adaptive.min}) to adaptive.max ({adaptive.max})"
+        message = f"initial is {adaptive.initial}; allowed are {bounds}"
+        yield Finding((start, low, high), message)
+    fixed = (*at, "max_concurrent")
+    if adaptive.enabled and fixed in given:
+        yield Finding((fixed, (*table, "enabled")), "has no effect, for adaptive is enabled", warning=True)
 
 
 def _breaker(at: Path, breaker: Breaker, given: Container[Path]) -> Iterator[Finding]:

@@ -213,6 +213,15 @@ class LatencyDetector(Detector, frozen=True, kw_only=True):
     floor_s: Span = msgspec.field(default=0.05, name="floor")  # always at least so much above it
 
 
+class Adaptive(Struct, frozen=True, kw_only=True):
+    """A limit on concurrent requests that follows their answer times, in place of max_concurrent."""
+
+    enabled: Flag = False
+    min: Count = 4
+    max: Count = 200
+    initial: Count = 20
+
+
 class Eject(Struct, frozen=True, kw_only=True):
     """Attributes are named as those of loadbalancer.ejection.EjectionSettings, which is made of them."""
 
@@ -277,6 +286,7 @@ class CommandPolicy(Struct, frozen=True, kw_only=True):
     websocket: Flag = False  # whether WebSocket handshakes reach the instance as such
     tunnel_idle_timeout: Annotated[float, kinds.duration("1s", "24h")] = 300.0  # without a byte either way
     breaker: Breaker = Breaker()
+    adaptive: Adaptive = Adaptive()
     retry: CommandRetry = CommandRetry()
 
 

@@ -8,12 +8,14 @@ service's answer.
 from collections.abc import Collection
 
 from loadbalancer.outcome import Outcome, Trouble
-from prana.errors import ConnectRefused, Fault, Overloaded, ProxyError
+from prana.errors import ConnectRefused, ConnectTimeout, Fault, Overloaded, ProxyError, ResponseTimeout
+from prana.resilience.gradient import Load
 from prana.resilience.verdict import Verdict
 
 # RFC 9110 section 9.2.2. Methods are case-sensitive (section 9.1).
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 _TOO_MANY_REQUESTS = 429
+_SHED = (_TOO_MANY_REQUESTS, 503, 504)  # by the instance, or not answered in time by what is behind it
 # Those throttled are what Ribbon's HttpClientLoadBalancerErrorHandler takes for SERVER_THROTTLED.
 _TROUBLES = {_TOO_MANY_REQUESTS: Trouble.LIMITED, **dict.fromkeys((502, 503, 504), Trouble.THROTTLED)}
 
@@ -82,3 +84,15 @@ def verdict_of_error(error: BaseException) -> Verdict:
     if isinstance(error, ProxyError) and (error.fault is Fault.UPSTREAM or isinstance(error, Overloaded)):
         return Verdict.FAILURE
     return Verdict.IGNORED if isinstance(error, Exception) else Verdict.CANCELLED
+
+
+def load_of_status(status: int) -> Load:
+    """What response headers tell about the load: a failure may be quick, and says nothing then."""
+    if status in _SHED:
+        return Load.EXCESS
+    return Load.NORMAL if status < 500 else Load.UNKNOWN
+
+
+def load_of_error(error: BaseException) -> Load:
+    """What a failed request tells about the load."""
+    return Load.EXCESS if isinstance(error, ResponseTimeout | ConnectTimeout) else Load.UNKNOWN

@@ -188,6 +188,7 @@ def command(metrics: ProxyMetrics, breaker: BreakerView) -> CommandView:
         breaker=breaker,
         in_flight=3,
         max_concurrent=512,
+        adaptive=False,
         max_in_flight_seen=17,
         fallbacks_in_flight=2,
         fallback_max_concurrent=64,

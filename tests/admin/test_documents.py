@@ -167,6 +167,7 @@ def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceVi
     assert document["bulkhead"] == {
         "in_flight": 3,
         "max_concurrent": 512,
+        "adaptive": False,
         "max_in_flight_seen": 17,
         "rejected_total": 1,
     }

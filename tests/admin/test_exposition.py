@@ -189,6 +189,7 @@ def test_service_counters_and_gauges_have_their_values(sources_of: Callable[...,
     assert of_users("prana_short_circuited_total") == 0
     assert of_users("prana_bulkhead_rejected_total") == 0
     assert of_users("prana_bulkhead_in_use") == 3
+    assert of_users("prana_bulkhead_limit") == 512
 
 
 def test_a_panic_shows(sources_of: Callable[..., Sources], metrics: ProxyMetrics, service: ServiceView) -> None:

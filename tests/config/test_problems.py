@@ -105,6 +105,10 @@ BAD_FILES = [
         "prana.toml:3: defaults.breaker.health_interval: is 1500ms; allowed is up to the window (1s)",
     ),
     (
+        "[defaults.adaptive]\nmax = 10",
+        "prana.toml:2: defaults.adaptive.max: initial is 20; allowed are adaptive.min (4) to adaptive.max (10)",
+    ),
+    (
         "[defaults.breaker]\nforce = 'half-open'",
         'prana.toml:2: defaults.breaker.force: is "half-open"; did you mean "open"? '
         'allowed are "none", "open", "closed"',

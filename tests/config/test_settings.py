@@ -92,6 +92,11 @@ slow_call_percentage = 0
 slow_call_duration = "1s"
 half_open_permits = 1
 ramp = "0s"
+[defaults.adaptive]
+enabled = false
+min = 4
+max = 200
+initial = 20
 [defaults.eject]
 enabled = true
 consecutive_failures = 7
@@ -225,6 +230,14 @@ WARNINGS = [
     (
         "[eureka]\nzone = 'c'\nzones = { a = ['http://a/'], b = ['http://b/'] }",
         "eureka.zone: is c, which has no servers in eureka.zones; given are a, b",
+    ),
+    (
+        "[services.a.breaker]\nenabled = false\nforce = 'open'",
+        "services.a.breaker.force: has no effect, for the breaker is not enabled",
+    ),
+    (
+        "[services.a]\nmax_concurrent = 9\nadaptive.enabled = true",
+        "services.a.max_concurrent: has no effect, for adaptive is enabled",
     ),
 ]
 

@@ -4,7 +4,16 @@ from functools import partial
 import pytest
 
 from admin.metrics import CommandMetrics, Event
-from prana.errors import BadRequest, CircuitOpen, ConnectionBroken, NoInstance, Overloaded, ProxyError, ResponseTimeout
+from prana.errors import (
+    BadRequest,
+    CircuitOpen,
+    ConnectionBroken,
+    ConnectTimeout,
+    NoInstance,
+    Overloaded,
+    ProxyError,
+    ResponseTimeout,
+)
 from prana.fallback.fixed import Fixed
 from prana.fallback.substitute import Kind, Substitute
 from prana.filters.admit import Admit
@@ -12,6 +21,7 @@ from prana.filters.fallback import Fallback
 from prana.request import End, Handler, Request, Response
 from prana.resilience.breaker import Breaker, BreakerSettings
 from prana.resilience.bulkhead import Bulkhead
+from prana.resilience.gradient import AdaptiveSettings, Gradient2
 
 from .conftest import Clock, Next, answer, request
 
@@ -137,3 +147,60 @@ async def test_over_the_limit_is_refused_and_counts_as_a_failure(stage: Stage) -
     assert (raised.value.retry_after_s, next.calls, asked.executed) == (1, 0, False)
     assert (stage.bulkhead.in_use, stage.breaker.health.error_count) == (2, 1)
     assert stage.events[Event.SEMAPHORE_REJECTED] == 1
+
+
+async def test_a_connection_not_made_is_a_failure_unless_the_deadline_ended_it(stage: Stage, clock: Clock) -> None:
+    asked = request()
+    asked.deadline_s = clock.now_s + 5
+    for _ in range(2):
+        with pytest.raises(ConnectTimeout):
+            await stage.command(asked, Next(ConnectTimeout("x")))
+        asked.deadline_s = clock.now_s + 0.0005
+        stage.breaker.force = "closed"
+    assert (stage.events[Event.FAILURE], stage.events[Event.TIMEOUT]) == (1, 1)
+
+
+class TestAdaptive:
+    """The bulkhead's limit follows the load."""
+
+    @pytest.fixture
+    def stage(self, clock: Clock, command: CommandMetrics) -> Stage:
+        stage = Stage(clock, command)
+        adaptive = Gradient2(AdaptiveSettings(min=1, max=10, initial=2), clock)
+        stage.admit = Admit(stage.breaker, stage.bulkhead, command, clock, adaptive)
+        return stage
+
+    async def test_it_grows_while_answers_are_quick_and_sinks_when_there_are_none(
+        self, stage: Stage, clock: Clock
+    ) -> None:
+        def later(_: Request) -> Response:
+            clock.now_s += 0.11
+            return answer()
+
+        held = await stage.command(request(), Next(answer()))
+        for _ in range(20):
+            (await stage.command(request(), Next(later))).finish(End.COMPLETE)
+        assert (stage.bulkhead.limit, stage.bulkhead.in_use) == (3, 1), "2, 2.8, 3.6"
+        held.finish(End.COMPLETE)
+        for limit in (3, 2):
+            clock.now_s += 1
+            with pytest.raises(ResponseTimeout):
+                await stage.command(request(), Next(ResponseTimeout("x")))
+            assert stage.bulkhead.limit == limit
+
+    @pytest.mark.parametrize(("status", "limit"), [(200, 2), (404, 2), (500, 2), (429, 1), (503, 1), (504, 1)])
+    async def test_an_answer_that_says_there_is_too_much_to_do_makes_it_sink(
+        self, stage: Stage, clock: Clock, status: int, limit: int
+    ) -> None:
+        clock.now_s += 1
+        await stage.command(request(), Next(answer(status)))
+        assert stage.bulkhead.limit == limit
+
+    async def test_what_it_refuses_is_no_failure_of_the_service(self, stage: Stage) -> None:
+        """Half of the requests refused is what it is for, and would open the circuit."""
+        held = [await stage.command(request(), Next(answer())) for _ in range(2)]
+        for _ in range(10):
+            with pytest.raises(Overloaded):
+                await stage.command(request(), Next(answer()))
+        assert (len(held), stage.breaker.state, stage.breaker.health.error_count) == (2, "closed", 0)
+        assert stage.events[Event.SEMAPHORE_REJECTED] == 10
