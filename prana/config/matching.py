@@ -45,11 +45,12 @@ def path_pattern() -> Kind:
             raise ValueError(f"is {quoted(written)}; allowed is ASCII, for other characters are sent percent-encoded")
         try:
             re.compile(written.encode())
+            problem = trap(written)
         except (re.error, RecursionError, OverflowError) as error:
             raise ValueError(f"{quoted(written)} is no regular expression of Python: {error}") from None
-        if re.match(r"[A-Za-z0-9][^|]*\Z", written):
-            raise ValueError(f"{quoted(written)} takes no path, for they begin with a slash")
-        if problem := trap(written):
+        if re.fullmatch(r"[A-Za-z0-9][^|]*", written):
+            problem = "takes no path, for they begin with a slash"
+        if problem:
             raise ValueError(f"{quoted(written)} {problem}")
         return written
 

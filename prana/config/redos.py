@@ -2,9 +2,9 @@
 
 `re` tries one way after another and cannot be interrupted, and a pattern of a route is tried on the event loop, on
 what callers send. A repetition is loose when it can take the character that what follows it begins with: then there
-are many ways. With a second one they grow with the square of the length, which the length of a path bounds, and with
-each further one by another power; those inside a repetition are exponential. Possessive quantifiers and atomic groups
-(Python 3.11) try one way only.
+are many ways. A second repetition behind a loose one makes the time grow with the square of the length, which the
+length of a path bounds; each further loose one adds a power, and those inside a repetition are exponential. Possessive
+quantifiers and atomic groups (Python 3.11) try one way only.
 """
 
 from collections.abc import Sequence
@@ -13,102 +13,125 @@ from collections.abc import Sequence
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any, Final
 
-_MAX_LOOSE: Final = 2
+_MAX_POWER: Final = 2
 _FEW_TIMES: Final = 4
-_END: Final = -1  # of the pattern, or of a part that is never tried again
+_END: Final = -1  # of the pattern
+_AT_END: Final = frozenset({_END})
 _ONE_CHARACTER: Final = ("LITERAL", "NOT_LITERAL", "ANY", "IN")
 
 _Items = Sequence[tuple[Any, Any]]  # operations, whose texts are their names, and their operands
+_Firsts = frozenset[int] | None  # the characters that may come next, in lower case; None for any
 
 
 def trap(pattern: str) -> str | None:
     """What is wrong with a pattern that compiles, and what to write instead; None when nothing is."""
     walk = _Walk()
-    walk.sequence(_parser.parse(pattern.encode()), _END, 1)
+    walk.sequence(_parser.parse(pattern.encode()), _AT_END, 1)
     if walk.exponential:
         return (
             "repeats what can be divided in many ways, and would take for ever on some paths; let the repeated part "
             'begin with a character that it has nowhere else, as in "(/[^/]+)*", or the quantifier be possessive, as '
             'in "(a+)*+"'
         )
-    if walk.loose > _MAX_LOOSE:
+    if walk.loose + walk.run_behind > _MAX_POWER:
         return (
-            f"has {walk.loose} repetitions that can take what follows them, too, and would take long on some paths; "
-            f'allowed are {_MAX_LOOSE}; write "[^/]+" for ".*", or possessive quantifiers, as in "[a-z]++"'
+            "has too many repetitions that can take what follows them, too, and would take long on some paths; let "
+            'them end where the next part begins, as in "/[^/]+/" for "/.*/", or be possessive, as in "[a-z]++"'
         )
     return None
 
 
 class _Walk:
-    """Through the tree of a pattern. `follow` is the character that must come next, None when it is not known;
-    `times` is how often the place may be passed."""
+    """Through the tree of a pattern. `follow` is what may come after a part; `times` is how often it may be passed."""
 
     def __init__(self) -> None:
         self.loose = 0
+        self.run_behind = False  # another repetition, after all loose ones
         self.exponential = False
 
-    def sequence(self, items: _Items, follow: int | None, times: int) -> None:
+    def sequence(self, items: _Items, follow: _Firsts, times: int) -> None:
         for index, (operation, operand) in enumerate(items):
-            rest = items[index + 1 :]
-            self.item(str(operation), operand, _first(rest) if rest else follow, times)
+            self.item(str(operation), operand, _firsts(items[index + 1 :], follow), times)
 
-    def item(self, operation: str, operand: Any, follow: int | None, times: int) -> None:
+    def item(self, operation: str, operand: Any, follow: _Firsts, times: int) -> None:
         match operation:
             case "MAX_REPEAT" | "MIN_REPEAT":
                 self.repeat(operand, follow, times)
             case "POSSESSIVE_REPEAT":
-                self.sequence(operand[2], _first(operand[2]), 1)
+                self.run_behind = True
+                self.sequence(operand[2], _firsts(operand[2], None), 1)
             case "ATOMIC_GROUP":
-                self.sequence(operand, _END, 1)
+                self.sequence(operand, None, 1)
             case "SUBPATTERN":
                 self.sequence(operand[-1], follow, times)
             case "ASSERT" | "ASSERT_NOT":
-                self.sequence(operand[1], _END, times)
+                self.sequence(operand[1], None, times)
             case "BRANCH":
                 self.branch(operand[1], follow, times)
 
-    def repeat(self, operand: tuple[int, int, _Items], follow: int | None, times: int) -> None:
+    def repeat(self, operand: tuple[int, int, _Items], follow: _Firsts, times: int) -> None:
         lowest, highest, body = operand
-        single = len(body) == 1 and str(body[0][0]) in _ONE_CHARACTER
-        if lowest != highest and not (single and _ends_before(body[0], follow)):
-            self.loose += highest > _FEW_TIMES
+        if lowest != highest and not _ends_before(body, follow):
             self.exponential |= times > _FEW_TIMES
-        if not single:
-            self.sequence(body, _first(body), times * highest)
+            if highest > _FEW_TIMES:
+                self.loose += times
+                self.run_behind = False
+        elif str(body[0][0]) != "ANY" or follow != _AT_END:  # for what takes all that is left is tried once
+            self.run_behind = True
+        again = _firsts(body, follow)
+        self.sequence(body, None if again is None or follow is None else again | follow, times * highest)
 
-    def branch(self, alternatives: Sequence[_Items], follow: int | None, times: int) -> None:
-        firsts = [_first(each) for each in alternatives]
-        if times > _FEW_TIMES and (None in firsts or len(set(firsts)) < len(firsts)):
+    def branch(self, alternatives: Sequence[_Items], follow: _Firsts, times: int) -> None:
+        firsts = [_firsts(each, follow) for each in alternatives]
+        if times > _FEW_TIMES and not _disjoint(firsts):
             self.exponential = True
-        before, most = self.loose, 0
+        before, ends = (self.loose, self.run_behind), []
         for each in alternatives:
-            self.loose = 0
+            self.loose, self.run_behind = before
             self.sequence(each, follow, times)
-            most = max(most, self.loose)
-        self.loose = before + most
+            ends.append((self.loose, self.run_behind))
+        self.loose, self.run_behind = max(ends)
 
 
-def _first(items: _Items) -> int | None:
-    """The one character that a sequence begins with, in lower case, if there is only one."""
-    for operation, operand in items:
-        match str(operation):
-            case "LITERAL":
-                return ord(chr(operand).lower())
-            case "SUBPATTERN":
-                return _first(operand[-1])
-            case "AT":
-                continue
-        break
+def _firsts(items: _Items, follow: _Firsts) -> _Firsts:
+    """What a sequence may begin with, and where it can be empty, what follows it."""
+    if not items:
+        return follow
+    operation, operand = items[0]
+    if str(operation) in _ONE_CHARACTER:
+        return frozenset({ord(chr(operand).lower())}) if str(operation) == "LITERAL" else None
+    after = _firsts(items[1:], follow)
+    match str(operation):
+        case "AT":
+            return after
+        case "SUBPATTERN":
+            return _firsts(operand[-1], after)
+        case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+            inside = _firsts(operand[2], after)
+            return inside if operand[0] > 0 else _any_of([inside, after])
+        case "BRANCH":
+            return _any_of([_firsts(each, after) for each in operand[1]])
     return None
 
 
-def _ends_before(item: tuple[Any, Any], follow: int | None) -> bool:
-    """Whether a repetition of this one character must end where the next part begins."""
+def _any_of(firsts: Sequence[_Firsts]) -> _Firsts:
+    known = [each for each in firsts if each is not None]
+    return frozenset().union(*known) if len(known) == len(firsts) else None
+
+
+def _disjoint(firsts: Sequence[_Firsts]) -> bool:
+    together = _any_of(firsts)
+    return together is not None and len(together) == sum(len(each or ()) for each in firsts)
+
+
+def _ends_before(body: _Items, follow: _Firsts) -> bool:
+    """Whether a repetition must end where the next part begins."""
     if follow is None:
         return False
-    if follow == _END:
-        return str(item[0]) == "ANY"  # it takes all there is, or nothing would
-    return not any(_takes(item, character) for character in {follow, ord(chr(follow).upper())})
+    if len(body) == 1 and str(body[0][0]) in _ONE_CHARACTER:
+        characters = {each for lower in follow - _AT_END for each in (lower, ord(chr(lower).upper()))}
+        return not any(_takes(body[0], character) for character in characters)
+    return _disjoint([_firsts(body, None), follow])
 
 
 def _takes(item: tuple[Any, Any], character: int) -> bool:

@@ -23,6 +23,16 @@ FINE = [
     "/(?>a+)x/.*",
     "(?!/internal)/.*",
     "/a{2,4}b",
+    "/" + "[ab]" * 5000,
+    r"/(?:[^/]+/)*[^/]+\.pdf",
+    r"/users/(?:\d+|me)/posts(?:/\d+)?(?:/comments)?",
+    "/(?:a(?:/b)*)+",
+    "^/a/[^/]+$",
+    r"/.*(?<!\.json)",
+    "/.*/b/.*/c",
+    "/.*/b/.*/c.*",
+    "/(.*a|.*b|.*c)/.*",
+    "/(?:.*a){2}",
 ]
 
 EXPONENTIAL = [
@@ -66,10 +76,14 @@ def test_a_repetition_of_what_divides_in_many_ways(pattern: str) -> None:
         "/(a+)(a+)(?:b|a+)",
         r"/.*a.*b[^/]*",
         "/(?=.*a)(?=.*b).*c",
+        "/orders/[^/]*[0-9]+[^/]*/x",
+        "/(?:.*a){2}(?:.*b)",
+        r"/\D*[ab]+?\w*?/x",
+        "/.*[ab]*[^a]++x",
         r"/\D*/\W+/\S*/",
     ],
 )
 def test_several_repetitions_that_give_way_to_each_other(pattern: str) -> None:
     problem = trap(pattern)
     assert problem is not None
-    assert "3 repetitions" in problem
+    assert problem.startswith("has too many repetitions that can take what follows them")

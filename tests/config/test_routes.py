@@ -221,6 +221,8 @@ BAD = [
         '6: services.orders.routes[1].pattern: is "/ü"; allowed is ASCII, for other characters are sent',
     ),
     ("pattern = '/(a+)+'", '6: services.orders.routes[1].pattern: "/(a+)+" repeats what can be divided in many ways'),
+    (f"pattern = '/{'(' * 2000}{')' * 2000}'", "6: services.orders.routes[1].pattern: "),
+    (f"pattern = '/{'a?' * 5000}'", "6: services.orders.routes[1].pattern: "),
     ("pattern = 'a.*'", '6: services.orders.routes[1].pattern: "a.*" takes no path, for they begin with a slash'),
 ]
 

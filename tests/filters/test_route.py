@@ -3,10 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from admin.metrics import ServiceMetrics
-from prana.config.settings import CommandPolicy, ServicePolicy
+from prana.config.settings import CommandPolicy, RoutePolicy, ServicePolicy
 from prana.errors import BadRequest, LoopDetected, ServiceNotFound
 from prana.filters.route import Destination, Route, climbs, service_name, split_target
 from prana.request import Request, Response
+from prana.routes import Routes
 from prana.service import Command, Service
 from prana.wire.limits import MAX_HOPS
 from prana.wire.upgrade import Upgrade
@@ -168,6 +169,74 @@ async def test_a_request_that_came_from_here_or_too_far_is_a_loop(directory: Fak
     looped.looped, far.via_count, near.via_count = True, MAX_HOPS + 1, MAX_HOPS
     results = [await refusal(Route(directory, ""), asked) for asked in (looped, far, near)]
     assert [type(result) for result in results] == [LoopDetected, LoopDetected, Response]
+
+
+# routes of a service
+
+
+@pytest.fixture
+def slow() -> Served:
+    return Served(answer(210))
+
+
+@pytest.fixture
+def routed(served: Served, slow: Served, metrics: ServiceMetrics) -> FakeDirectory:
+    """`orders`, of which posts below /slow have a pipeline of their own."""
+    service = served.service("orders", metrics)
+    policy = RoutePolicy(
+        methods=frozenset({"POST"}), prefix="/slow", idle_timeout=9.0, websocket=True, tunnel_idle_timeout=90.0
+    )
+    service.routes = Routes([(policy, slow.command("orders:slow", policy, metrics))])
+    return FakeDirectory(service)
+
+
+async def test_a_request_goes_to_the_first_route_that_takes_it(
+    routed: FakeDirectory, served: Served, slow: Served, metrics: ServiceMetrics
+) -> None:
+    asked = request(b"POST", b"/Orders/slow/x?y")
+    assert (await Route(routed, "")(asked)).status == 210
+    assert (asked.service, asked.route, asked.path, asked.idle_timeout_s) == ("orders", "slow", b"/slow/x?y", 9.0)
+    assert (asked.metrics, metrics.in_flight, slow.calls, served.calls) == (metrics, 1, 1, 0)
+
+
+async def test_and_to_the_service_itself_when_there_is_none(
+    routed: FakeDirectory, served: Served, slow: Served, metrics: ServiceMetrics
+) -> None:
+    for method, target in ((b"GET", b"/orders/slow"), (b"POST", b"/orders/slowly"), (b"POST", b"/orders")):
+        asked = request(method, target)
+        assert (await Route(routed, "")(asked)).status == 200
+        assert (asked.service, asked.route, asked.idle_timeout_s, asked.metrics) == ("orders", "", 7.0, metrics)
+    assert (served.calls, slow.calls) == (3, 0)
+
+
+async def test_a_route_sees_the_path_that_the_instance_will_however_the_service_is_addressed(
+    routed: FakeDirectory, slow: Served
+) -> None:
+    to_slow = {"proxy": lambda _: (b"orders", b"/slow/x")}
+    by_default, named, own = (request(b"POST", target) for target in (b"/slow/x", b"/slow/x", b"/proxy?vip=orders"))
+    named.named_service = b"orders"
+    for asked, stage in (
+        (by_default, Route(routed, "orders")),
+        (named, Route(routed, "")),
+        (own, Route(routed, "", to_slow)),
+    ):
+        assert (await stage(asked)).status == 210
+        assert (asked.route, asked.path) == ("slow", b"/slow/x")
+    assert slow.calls == 3
+
+
+async def test_a_climbing_path_reaches_no_route(routed: FakeDirectory, served: Served, slow: Served) -> None:
+    for target in (b"/orders/slow/../..", b"/orders/slow/%2e%2e/.."):
+        assert isinstance(await refusal(Route(routed, ""), request(b"POST", target)), BadRequest)
+    assert (served.calls, slow.calls) == (0, 0)
+
+
+async def test_a_route_says_for_itself_whether_a_handshake_stays_one(routed: FakeDirectory) -> None:
+    for method, idle_timeout_s in ((b"GET", None), (b"POST", 90.0)):
+        asked = request(method, b"/orders/slow")
+        asked.upgrade = Upgrade(b"key")
+        await Route(routed, "")(asked)
+        assert (asked.upgrade and asked.upgrade.idle_timeout_s) == idle_timeout_s
 
 
 # X-Prana-Service and Prana's own paths

@@ -1,6 +1,6 @@
 from structlog.testing import capture_logs
 
-from admin.metrics import RequestOutcome
+from admin.metrics import ProxyMetrics, RequestOutcome
 from prana.journal import BreakerJournal, ShadowJournal, access_sink
 from prana.request import Instead, Request, Response
 from prana.resilience.breaker import Breaker, BreakerSettings
@@ -59,3 +59,15 @@ def test_the_log_says_why_a_circuit_opened() -> None:
             "reason": "50 % of 2 recent requests to this service failed",
         }
     ]
+
+
+def test_the_access_log_names_the_route() -> None:
+    request, response = Request(b"GET", b"/orders/", [], 0.0), Response(200, b"OK", [], b"")
+    metrics = ProxyMetrics(lambda: 0.0).service("orders")
+    log = access_sink("all")
+    assert log is not None
+    with capture_logs() as logs:
+        for key in ("orders", "orders:slow"):
+            request.command = metrics.command(key)
+            log(request, response, RequestOutcome.SUCCESS, 0.1)
+    assert [line.get("route") for line in logs] == [None, "slow"]
