@@ -11,6 +11,7 @@ from msgspec import structs
 from prana.config.consistency import findings
 from prana.config.finding import Finding
 from prana.config.flat import from_properties
+from prana.config.foreign.routes import lay_on_routes
 from prana.config.foreign.translation import Given, Translation, translate
 from prana.config.inheritance import inheritance
 from prana.config.positions import Path
@@ -72,6 +73,7 @@ def load(file: FilePath | None, environ: Mapping[str, str], flags: Sequence[Flag
     of_file, warnings, unreadable = _of_file(file)
     of_flags, problems = from_flags(flags)
     reading, translations = _read(of_file, from_environment(environ), of_flags)
+    for_no_route = lay_on_routes(reading, chain.from_iterable(each.for_routes for each in translations))
     settings = _build(reading)
     found = [found for found in findings(settings, reading.origins) if reading.bad.isdisjoint(found.paths)]
     problems += [*unreadable, *_all(each.problems for each in translations), *reading.problems]
@@ -80,7 +82,8 @@ def load(file: FilePath | None, environ: Mapping[str, str], flags: Sequence[Flag
     if problems:
         raise ConfigError(_all([problems]))
     warnings += [_problem(finding, reading.origins) for finding in found if finding.warning]
-    return Loaded(settings, reading.origins, warnings, _all(each.without_counterpart for each in translations))
+    without_counterpart = _all([for_no_route, *(each.without_counterpart for each in translations)])
+    return Loaded(settings, reading.origins, warnings, without_counterpart)
 
 
 def _all(problems: Iterable[Iterable[Problem]]) -> list[Problem]:

@@ -31,6 +31,13 @@ class Reading:
         reader = _Reader(self, source, branch(root))
         reader.branch(reader.root, source.tree, (), ())
 
+    def put(self, path: Path, value: object, origin: Origin, root: type[msgspec.Struct]) -> None:
+        """Lays one value over what was read. The path must be a key's, and may lead into an array."""
+        reader = _Reader(self, Source({}, lambda _: origin, dotted), branch(root))
+        shape = shape_at(reader.root, path)
+        assert shape is not None  # noqa: S101 - as the docstring wants it; tells mypy
+        reader.value(shape, value, path, path)
+
     def tables_at(self, path: Path) -> list[Path]:
         """The paths of the tables at `path`: its own when there is one, with an index when there are several."""
         indexed = [at for at in self.origins if at[:-1] == path and isinstance(at[-1], int)]

@@ -9,12 +9,16 @@ from itertools import chain
 from prana.config.foreign import netflix, spring
 from prana.config.foreign.conversions import NoCounterpart, Unreadable
 from prana.config.foreign.families import Family, Match, Row
+from prana.config.foreign.routes import ForRoute
 from prana.config.settings import Settings
 from prana.config.shapes import branch, shape_at
 from prana.config.sources import Origin, Problem, Source, Text, dotted, single
 
 # A name is the first family's that knows it; of two that set the same key, the later is the stronger.
 FAMILIES = (*spring.ZUUL_FAMILIES, *netflix.FAMILIES, *spring.FAMILIES)
+
+
+_COMMAND = re.compile(r"[A-Za-z0-9._-]{1,128}(:[A-Za-z0-9._-]{1,128})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,10 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """Sources, the weakest first; values that cannot be read; properties without a counterpart, with the reason."""
+    """What sets our keys, the weakest first; values that cannot be read; properties without a counterpart, and why."""
 
     sources: list[Source] = field(default_factory=list)
+    for_routes: list[ForRoute] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     without_counterpart: list[Problem] = field(default_factory=list)
 
@@ -58,6 +63,8 @@ def matches_of(name: str) -> list[Match]:
 
 def _hint(name: str) -> str | None:
     """Of a name that belongs to one of the families but is not known, by the family with the longest prefix."""
+    if re.fullmatch(r"hystrix\.command\.[^.]+", name):
+        return r"names nothing of the command; in a .properties file a colon in a name is written \:"
     suggestions = [suggestion for family in FAMILIES if (suggestion := family.suggestion(name))]
     if not suggestions:
         return None
@@ -104,15 +111,22 @@ def _set(
         result.problems.extend(Problem(origin, str(error)) for origin in origins)
     else:
         if text is not None:
-            origin = next(own[name].origin for name in row.names if name in own)
-            result.sources.append(single(path, Text(text), origin))
+            _store(path, Text(text), next(own[name].origin for name in row.names if name in own), result)
 
 
 def _check(path: tuple[str, ...]) -> None:
-    if path[0] == "services" and not re.fullmatch(r"[A-Za-z0-9._-]{1,128}", path[1]):
-        raise NoCounterpart(f"{path[1]} is no service; name one, as it is called here")
+    if path[0] == "services" and not _COMMAND.fullmatch(path[1]):
+        raise NoCounterpart(f"{path[1]} is no service; name one as it is called here, or a route as service:route")
     if shape_at(branch(Settings), path) is None:
         raise NoCounterpart(f"{dotted(path)} is not available yet")
+
+
+def _store(path: tuple[str, ...], value: Text, origin: Origin, result: Translation) -> None:
+    if path[0] == "services" and ":" in path[1]:
+        service, _, label = path[1].lower().partition(":")
+        result.for_routes.append(ForRoute(service, label, path[2:], value, origin))
+    else:
+        result.sources.append(single(path, value, origin))
 
 
 def _leave(reason: str, given: Iterable[Given], result: Translation) -> None:

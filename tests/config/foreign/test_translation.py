@@ -173,7 +173,8 @@ LISTED = [
     ("prana.proxy.req.acceptencoding=gzip", "has no counterpart: Accept-Encoding is left to the caller"),
     (
         "hystrix.command.Orders#get(String).execution.isolation.thread.timeoutInMilliseconds=1",
-        "has no counterpart: Orders#get(String) is no service; name one, as it is called here",
+        "has no counterpart: Orders#get(String) is no service; name one as it is called "
+        "here, or a route as service:route",
     ),
     (
         "eureka.shouldUseDns=true",
