@@ -21,6 +21,7 @@ from prana.config.settings import (
 )
 from prana.config.shapes import Tables
 from prana.config.sources import dotted
+from prana.config.timeouts import timeout_findings
 from prana.config.units import Address, format_duration
 from prana.tls import TlsProblem, authorities, upstream_context
 
@@ -135,15 +136,7 @@ def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Findin
 def _command(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterator[Finding]:
     yield from _breaker((*at, "breaker"), policy.breaker, given)
     yield from _adaptive(at, policy, given)
-    # Only a limit that was written in this very table: a service that shortens its timeout below the default
-    # attempt_timeout means just that.
-    limits = (("attempt_timeout", policy.attempt_timeout), ("connect_timeout", policy.connect_timeout))
-    for key, limit_s in limits:
-        if limit_s > policy.timeout and (*at, key) in given:
-            message = (
-                f"is {format_duration(limit_s)}, which never ends before timeout ({format_duration(policy.timeout)})"
-            )
-            yield Finding(((*at, key), (*at, "timeout")), message, warning=True)
+    yield from timeout_findings(at, policy, given)
 
 
 def _adaptive(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterator[Finding]:

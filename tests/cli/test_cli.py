@@ -68,13 +68,12 @@ def test_check_lists_properties_without_a_counterpart_and_passes(capsys: Capture
 
 
 def test_run_names_them_in_one_line_of_the_log() -> None:
-    nowhere = "admin.listen = 203.0.113.1:1\nlog.format = json\n"  # so that it ends
+    nowhere = "proxy.listen = 127.0.0.1:0\nadmin.listen = 203.0.113.1:1\nlog.format = json\n"  # so that it ends
     Path("prana.properties").write_text(PROPERTIES + nowhere)
     command = [sys.executable, "-c", "from prana.cli import main; raise SystemExit(main())", "run"]
     done = subprocess.run([*command, "-c", "prana.properties"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    first, *_ = done.stderr.splitlines()
-    line = json.loads(first)
+    (line,) = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     assert (line["event"], line["level"]) == ("properties without effect; prana check says why", "warning")
     assert line["count"] == 2
     assert line["properties"] == [
