@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
-from admin.latency import DurationBuckets, LatencySummary, RollingLatency, merge, summarise
+from admin.latency import NO_LATENCIES, DurationBuckets, RollingLatency, joined, summarise
 from loadbalancer.ejection import EJECTING, Reason
 from loadbalancer.outcome import Outcome
 from loadbalancer.window import RollingWindow
@@ -279,7 +279,7 @@ class ProxyMetrics:
         self._clock = clock
         self.other = ServiceMetrics(OTHER, clock)
         self._series = {OTHER: self.other}
-        self.latency = merged_summary([])
+        self.latency = NO_LATENCIES  # of all commands
         self.connections = 0
         self.connections_total = 0
         self.loop_lag_s = 0.0  # how late the last timer of the proxy's clockwork was; sampled once a second
@@ -332,11 +332,12 @@ class ProxyMetrics:
     def tunnels_total(self) -> int:
         return sum(series.tunnels_total for series in self._series.values())
 
-    def summarise(self) -> None:
-        """Recompute `latency` from the last rotation of every command: no second histogram on the hot path."""
-        self.latency = merged_summary(self.all_commands())
-
-
-def merged_summary(commands: list[CommandMetrics]) -> LatencySummary:
-    windows = (each.total_latency.window for each in commands)
-    return summarise(merge(window for window in windows if window is not None))
+    def rotate(self) -> Iterator[None]:
+        """Close the latency histograms of the last ROTATION_S, those of a command at each step, then recompute
+        `latency` from them: no second histogram on the hot path."""
+        whole = None
+        for command in self.all_commands():
+            command.rotate()
+            whole = joined(whole, command.total_latency.window)
+            yield
+        self.latency = summarise(whole)

@@ -23,7 +23,5 @@ async def keep_rotating(
         if due_s <= clock():  # the machine was suspended: go on from here, there is nothing to catch up with
             due_s = clock() + ROTATION_S
         await sleep(due_s - clock())
-        for command in metrics.all_commands():
-            command.rotate()
+        for _ in metrics.rotate():
             await sleep(0)
-        metrics.summarise()

@@ -1,6 +1,8 @@
+from functools import reduce
+
 import pytest
 
-from admin.latency import BUCKET_BOUNDS_S, NO_LATENCIES, DurationBuckets, RollingLatency, merge, summarise
+from admin.latency import BUCKET_BOUNDS_S, NO_LATENCIES, DurationBuckets, RollingLatency, joined, summarise
 
 
 def test_nothing_shows_before_the_first_rotation() -> None:
@@ -73,7 +75,7 @@ def test_windows_of_several_services_merge() -> None:
         latency.rotate()
         assert latency.window is not None
         windows.append(latency.window)
-    merged = summarise(merge(windows))
+    merged = summarise(reduce(joined, windows, None))
     assert merged.count == 2
     assert merged.mean_ms == pytest.approx(200)
     assert windows[0].histogram.get_total_count() == 1  # the parts are left as they were
