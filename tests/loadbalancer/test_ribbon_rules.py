@@ -203,6 +203,14 @@ def test_after_eleven_probes_in_vain_it_looks_at_all() -> None:
     assert names([rule.choose(nodes, nodes, 0) for _ in range(5)]) == ["a28", "a29", "a28", "a29", "a28"]
 
 
+@pytest.mark.parametrize(("tripped", "chosen"), [(10, "a11"), (11, "a0")])
+def test_there_are_eleven_probes(tripped: int, chosen: str) -> None:
+    nodes, rule = make_nodes(14), AvailabilityFilteringRule(AVAILABLE)
+    for node in nodes[1 : 1 + tripped]:
+        trip(node)
+    assert names([rule.choose(nodes, nodes, 0)]) == [chosen]
+
+
 def test_when_none_is_available_it_is_round_robin_over_all() -> None:
     nodes, rule = make_nodes(4), AvailabilityFilteringRule(AVAILABLE)
     for node in nodes:
@@ -234,7 +242,7 @@ def test_within_the_good_zones_circuits_are_respected() -> None:
 
 def test_without_an_available_node_in_a_good_zone_the_available_ones_of_others_are_taken() -> None:
     nodes = [make_node(f"{zone}{n}", zone) for zone in "ab" for n in range(2)]
-    busy(nodes[0], 3)
+    busy(nodes[1], 3)
     rule = ZoneAvoidanceRule(AVAILABLE, ZoneAvoidance(), Random(1))
     fit = nodes[:2]  # zone b is not in the rotation
     trip(nodes[0])

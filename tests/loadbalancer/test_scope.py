@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from math import inf
 from random import Random
 
 import pytest
@@ -127,6 +128,12 @@ def test_preference_turns_to_others_when_all_own_nodes_are_out_of_service() -> N
 def test_without_an_own_zone_everyone_passes(zone_filter: ZoneFilter) -> None:
     nodes = [*in_zones(2, 2, 2), make_node("nowhere")]
     assert filtered(scope(zone_filter, ""), nodes) == nodes
+
+
+@pytest.mark.parametrize("zone_filter", ZoneFilter)
+def test_only_what_depends_on_traffic_is_reviewed(zone_filter: ZoneFilter) -> None:
+    traffic = zone_filter in (ZoneFilter.AFFINITY, ZoneFilter.PREFERENCE)
+    assert scope(zone_filter).review_s == (30 if traffic else inf)
 
 
 # Subset

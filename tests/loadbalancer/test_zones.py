@@ -191,6 +191,12 @@ def test_each_zone_has_a_rule_of_its_own() -> None:
     assert len(made) == 4
 
 
+def test_while_no_zone_is_avoided_the_rule_chooses_among_all() -> None:
+    members = [make_node("a", "a"), make_node("b", "b"), make_node("c", "c")]
+    rule = ZoneAwareRule(RoundRobinRule, ZoneAvoidance(), Random(1))
+    assert names([rule.choose(members, members, 0) for _ in range(6)]) == ["b", "c", "a", "b", "c", "a"]
+
+
 def test_zones_with_nobody_fit_are_left_to_the_rule_over_all() -> None:
     a, b, c = make_node("a", "a"), make_node("b", "b"), make_node("c", "c")
     busy(a)
