@@ -16,10 +16,10 @@ class RoundRobinRule:
 
     def choose(self, fit: Sequence[Node], members: Sequence[Node], now_s: float) -> Node | None:
         count = len(members)
-        all_fit = len(fit) == count
         for _ in range(TRIES if count else 0):
             self._turn = (self._turn + 1) % count
             node = members[self._turn]
-            if all_fit or node in fit:
+            # When all are fit, a node stands at the same place in both.
+            if (self._turn < len(fit) and fit[self._turn] is node) or node in fit:
                 return node
         return None

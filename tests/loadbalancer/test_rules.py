@@ -64,20 +64,29 @@ def test_a_single_node_is_chosen_always(name: str) -> None:
 
 @given(
     name=st.sampled_from(RULES),
-    fits=st.lists(st.tuples(st.sets(st.integers(0, 30), min_size=1), st.integers(0, 60_000)), max_size=30),
+    times=st.lists(
+        st.tuples(st.integers(0, 60_000), st.sets(st.integers(0, 30), min_size=1), st.sets(st.integers(0, 30))),
+        max_size=30,
+    ),
     zones=st.lists(st.sampled_from(["", "a", "b", "C"]), min_size=31, max_size=31),
     seed=st.integers(0, 9),
 )
 def test_every_rule_chooses_a_fit_node_or_nobody(
-    name: str, fits: list[tuple[set[int], int]], zones: list[str], seed: int
+    name: str, times: list[tuple[int, set[int], set[int]]], zones: list[str], seed: int
 ) -> None:
-    """Whoever is fit, of whatever zones, and whatever has been chosen before; only round robin may find nobody."""
+    """Whoever is fit, a member or not, of whatever zones, and whatever has been chosen before; only round robin may
+    find nobody, and RetryRule where no member is fit."""
     nodes = [make_node(f"a{n}", zone, stats=bool(seed)) for n, zone in enumerate(zones)]
     rule = rule_named(name, Random(seed))
-    for indexes, now_s in sorted(fits, key=lambda each: each[1]):
-        fit = [nodes[index] for index in sorted(indexes)]
-        node = rule.choose(fit, nodes, now_s)
-        assert node in fit or (node is None and name in ("RoundRobinRule", "WeightedResponseTimeRule"))
+    for now_s, fit_ones, listed in sorted(times, key=lambda each: each[0]):
+        fit = [nodes[index] for index in sorted(fit_ones)]
+        node = rule.choose(fit, [nodes[index] for index in sorted(listed)], now_s)
+        if node is None:
+            assert name in ("RoundRobinRule", "WeightedResponseTimeRule", "BestAvailableRule") or (
+                name == "RetryRule" and not fit_ones & listed
+            )
+        else:
+            assert node in fit
         if node is not None:
             busy(node, now_s=now_s)
 
@@ -90,10 +99,13 @@ def test_every_rule_survives_any_change_of_the_list(name: str, counts: list[int]
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_fit_nodes_beyond_the_members_are_no_trouble(name: str) -> None:
+@pytest.mark.parametrize("members", [0, 10, 30])
+def test_fit_nodes_beyond_the_members_are_no_trouble(name: str, members: int) -> None:
     """As when all members have failed a request, and a retry goes to another zone."""
     nodes = make_nodes(40)
-    assert rule_named(name, Random(0)).choose(nodes[30:], nodes[:30], 0.0) in (None, *nodes[30:])
+    rule = rule_named(name, Random(0))
+    for _ in range(12):
+        assert rule.choose(nodes[30:], nodes[:members], 0.0) in (None, *nodes[30:])
 
 
 def test_an_unknown_rule_is_refused_with_the_names_there_are() -> None:
