@@ -89,7 +89,7 @@ ZONE_AWARE = Family(
     (
         sets("triggeringLoadPerServerThreshold", "balancer.ribbon.avoid_zone_load"),
         sets("avoidZoneWithBlackoutPercetage", "balancer.ribbon.avoid_zone_blackout_ratio"),  # sic
-        without("enabled", 'zones are avoided where balancer.rule is "ZoneAvoidanceRule"'),
+        without("enabled", "Ribbon's rules avoid zones; from which load on: balancer.ribbon.avoid_zone_load", "true"),
     ),
     everywhere=("",),
 )
