@@ -53,6 +53,13 @@ one trial call closes the circuit again:
 The breakers meanwhile, in a third terminal:
     curl -s {admin}/services | python3 -m json.tool | grep -E '"(name|breaker)"'
 
+Force the circuit of a service open, and leave it to itself again:
+    curl -s -X POST {admin}/services/{USERS}/breaker/force-open
+    curl -s -X POST {admin}/services/{USERS}/breaker/auto
+
+What Hystrix Dashboard and Turbine read:
+    curl -s -N {admin}/hystrix.stream | head -n 3
+
 Kill an instance without a word to the registry, as kill -9 would. Calls keep working at once; the
 registry drops the instance when its lease of {LEASE_DURATION_S} s has run out:
     curl -s -X POST {_at(ports, "user-1")}/die

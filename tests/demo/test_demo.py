@@ -153,6 +153,7 @@ def test_what_is_printed_works_as_printed(tmp_path: Path, shell: Shell) -> None:
         assert shell.run(demo.command("-d 'hello'")).document["body"] == "hello"
 
         the_breaker_opens_the_fallback_answers_and_a_trial_closes_it_again(demo, shell)
+        an_operator_forces_a_circuit(demo, shell)
         calls_survive_a_killed_instance(demo, shell)
         the_app_goes_down_and_comes_back(demo, shell)
 
@@ -182,6 +183,14 @@ def the_breaker_opens_the_fallback_answers_and_a_trial_closes_it_again(demo: Dem
     log = demo.log.read_text()
     assert "breaker open service=recommendation-service before=closed" in log
     assert "breaker closed service=recommendation-service before=half-open" in log
+
+
+def an_operator_forces_a_circuit(demo: Demo, shell: Shell) -> None:
+    call = demo.command("user-service/ada")
+    assert '"force":"open"' in shell.run(demo.command("/breaker/force-open")).output
+    assert shell.run(call).statuses == [503]
+    assert '"force":"none"' in shell.run(demo.command("/breaker/auto")).output
+    assert shell.run(call).statuses == [200]
 
 
 def calls_survive_a_killed_instance(demo: Demo, shell: Shell) -> None:
