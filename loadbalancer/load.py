@@ -1,10 +1,12 @@
-"""How loaded a node looks from here: peak-EWMA, as in Finagle and linkerd, with two additions of our own."""
+"""How loaded a node looks from here: peak-EWMA, as in Finagle and linkerd, with additions of our own."""
 
 from collections import OrderedDict
 from math import exp, inf
 
 DECAY_S = 10.0  # tau of the average, as in Finagle and linkerd
 FAILURE_PENALTY_S = 5.0  # linkerd's LoadBiaser: what a failed attempt costs, however quickly it failed
+REST_S = 10.0  # after a failure, until the node is tried again whatever its estimate still says
+MAX_REST_S = 60.0
 UNMEASURED_S = 1.0  # linkerd's default round-trip time, charged as Finagle does: only while an attempt is under way
 
 
@@ -20,17 +22,32 @@ class PeakEwma:
     would starve it for a minute beside peers that answer in 2 ms. Finagle's "infinite" penalty while busy would, at a
     cold start, make a node that fails at once preferable to peers that have not answered yet.
 
-    Our addition: an attempt that has not been reported yet already tells how slow the node is at least, so the cost is
-    never less than the age of the oldest one. A frozen process is then avoided within milliseconds, not once the
-    attempt timeout has passed.
+    Our additions. When a failed node has rested for `REST_S`, its estimate is forgotten, so that it gets one request;
+    each trial that fails doubles the rest, up to `MAX_REST_S`. The penalty alone takes 78 s to decay from 5 s to the
+    2 ms of the node's peers, and for as long one failed request would leave one of two nodes idle.
+
+    An attempt that has not been reported yet already tells how slow the node is at least, so the cost is never less
+    than the age of the oldest one. A frozen process is then avoided within milliseconds, not once the attempt timeout
+    has passed.
     """
 
-    __slots__ = ("_attempts", "_estimate_s", "_oldest_s", "_starts_s", "_updated_s", "pending")
+    __slots__ = (
+        "_attempts",
+        "_estimate_s",
+        "_oldest_s",
+        "_rest_ends_s",
+        "_rest_s",
+        "_starts_s",
+        "_updated_s",
+        "pending",
+    )
 
     def __init__(self) -> None:
         self.pending = 0  # attempts picked and not yet released; those streaming a body count
         self._estimate_s: float | None = None  # None: never measured
         self._updated_s = 0.0
+        self._rest_s = REST_S  # of the next failure
+        self._rest_ends_s = inf  # none is going on
         self._attempts = 0
         # Starts of the attempts not yet reported, oldest first. An OrderedDict, because finding the first entry of a
         # plain dict means stepping over the holes that finished attempts left before it.
@@ -41,7 +58,7 @@ class PeakEwma:
         """Expected wait of one more attempt: the estimate times the number of attempts there would be."""
         pending = self.pending
         estimate_s = self._estimate_s
-        if estimate_s is not None:
+        if estimate_s is not None and now_s < self._rest_ends_s:
             estimate_s *= exp((self._updated_s - now_s) / DECAY_S)
         elif pending:
             estimate_s = UNMEASURED_S
@@ -62,7 +79,9 @@ class PeakEwma:
     def succeed(self, attempt: int, latency_s: float, now_s: float) -> None:
         self._unlist(attempt)
         estimate_s = self._estimate_s
-        if estimate_s is not None and latency_s < estimate_s:
+        if now_s >= self._rest_ends_s:
+            self._end_rest()
+        elif estimate_s is not None and latency_s < estimate_s:
             weight = exp((self._updated_s - now_s) / DECAY_S)
             latency_s = estimate_s * weight + latency_s * (1 - weight)
         self._estimate_s = latency_s
@@ -73,6 +92,9 @@ class PeakEwma:
         self._unlist(attempt)
         self._estimate_s = max(self._decayed_s(now_s), latency_s, FAILURE_PENALTY_S, retry_after_s)
         self._updated_s = now_s
+        if now_s >= self._rest_ends_s:
+            self._rest_s = min(2 * self._rest_s, MAX_REST_S)
+        self._rest_ends_s = now_s + max(self._rest_s, retry_after_s)
 
     def ignore(self, attempt: int, latency_s: float, now_s: float) -> None:
         """The attempt was given up after `latency_s`: the node is at least that slow, and may be slower.
@@ -83,6 +105,8 @@ class PeakEwma:
         if latency_s > self._decayed_s(now_s):
             self._estimate_s = latency_s
             self._updated_s = now_s
+            if now_s >= self._rest_ends_s:
+                self._rest_ends_s = inf  # the trial has told something, if no verdict
 
     def release(self) -> None:
         """Count an attempt out that has been reported or ignored."""
@@ -91,9 +115,14 @@ class PeakEwma:
     def forget(self) -> None:
         """Back to never measured; attempts under way still count."""
         self._estimate_s = None
+        self._end_rest()
+
+    def _end_rest(self) -> None:
+        self._rest_s = REST_S
+        self._rest_ends_s = inf
 
     def _decayed_s(self, now_s: float) -> float:
-        if self._estimate_s is None:
+        if self._estimate_s is None or now_s >= self._rest_ends_s:
             return 0.0
         return self._estimate_s * exp((self._updated_s - now_s) / DECAY_S)
 

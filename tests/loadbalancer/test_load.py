@@ -2,7 +2,7 @@ from math import exp
 
 import pytest
 
-from loadbalancer.load import FAILURE_PENALTY_S, UNMEASURED_S, PeakEwma
+from loadbalancer.load import FAILURE_PENALTY_S, MAX_REST_S, REST_S, UNMEASURED_S, PeakEwma
 
 
 def measured(latency_s: float, now_s: float = 0.0) -> PeakEwma:
@@ -128,3 +128,91 @@ def test_forgetting_keeps_the_attempts_under_way() -> None:
     assert load.cost_s(0) == 2 * UNMEASURED_S
     load.succeed(attempt, 0.25, now_s=0.25)
     assert load.cost_s(0.25) == pytest.approx(0.25 * 2)
+
+
+def failed(now_s: float = 0.0) -> PeakEwma:
+    load = measured(0.002, now_s)
+    fail(load, now_s)
+    return load
+
+
+def fail(load: PeakEwma, now_s: float, retry_after_s: float = 0.0) -> None:
+    load.fail(load.start(now_s), 0.001, now_s, retry_after_s)
+    load.release()
+
+
+def succeed(load: PeakEwma, now_s: float, latency_s: float = 0.002) -> None:
+    load.succeed(load.start(now_s), latency_s, now_s)
+    load.release()
+
+
+def rest_s(load: PeakEwma, now_s: float) -> float:
+    """For how long the node costs something while it is idle, to a tenth of a second."""
+    tenths = 0
+    while load.cost_s(now_s + tenths / 10) > 0:
+        tenths += 1
+    return tenths / 10
+
+
+def test_when_it_has_rested_a_failed_node_gets_one_request() -> None:
+    load = failed()
+    assert load.cost_s(REST_S - 0.01) > 1
+    assert load.cost_s(REST_S) == 0
+    trial = load.start(REST_S)
+    assert load.cost_s(REST_S) == 2 * UNMEASURED_S
+    load.succeed(trial, 0.003, REST_S)
+    assert load.cost_s(REST_S) == pytest.approx(0.003 * 2), "what was before the failure is forgotten"
+
+
+def test_the_rest_doubles_with_each_trial_that_fails_up_to_a_minute_and_a_success_resets_it() -> None:
+    load, now_s, rests_s = failed(), 0.0, []
+    for _ in range(6):
+        rests_s.append(rest_s(load, now_s))
+        now_s += rests_s[-1]
+        fail(load, now_s)
+    assert rests_s == [REST_S, 2 * REST_S, 4 * REST_S, MAX_REST_S, MAX_REST_S, MAX_REST_S]
+    now_s += MAX_REST_S
+    succeed(load, now_s)
+    fail(load, now_s)
+    assert rest_s(load, now_s) == REST_S
+
+
+def test_failures_under_way_together_are_one() -> None:
+    load = PeakEwma()
+    together = [load.start(0) for _ in range(20)]
+    for at_s, attempt in enumerate(together):
+        load.fail(attempt, 0.001, at_s / 10)
+    for _ in together:
+        load.release()
+    assert rest_s(load, 1.9) == REST_S, "counted from the last of them"
+
+
+def test_a_node_rests_at_least_as_long_as_it_asked_to() -> None:
+    load = PeakEwma()
+    fail(load, 0, retry_after_s=25.0)
+    assert rest_s(load, 0) == 25.0
+
+
+def test_a_success_that_was_under_way_does_not_end_the_rest() -> None:
+    load = measured(0.002)
+    under_way = load.start(0)
+    fail(load, 0)
+    load.succeed(under_way, 0.1, 0.1)
+    load.release()
+    assert load.cost_s(0.1) > 4
+    assert rest_s(load, 0) == REST_S
+
+
+def test_a_trial_that_was_given_up_counts_for_its_time() -> None:
+    load = failed()
+    trial = load.start(REST_S)
+    load.ignore(trial, 3.0, REST_S + 3)
+    load.release()
+    assert load.cost_s(REST_S + 3) == pytest.approx(3.0)
+
+
+def test_a_forgotten_node_does_not_rest() -> None:
+    load = failed()
+    load.forget()
+    succeed(load, 1.0, 0.2)
+    assert load.cost_s(REST_S) > 0, "no rest is going to end"
