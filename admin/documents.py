@@ -131,6 +131,10 @@ def _summary(service: ServiceView) -> dict[str, object]:
         "in_flight": sum(command.in_flight for command in service.commands),
         "requests_total": service.metrics.requests_total,
         "requests_failed": service.metrics.requests_failed,
+        "routes": [
+            {"key": route.key, "breaker": _breaker_word(route.breaker), "in_flight": route.in_flight}
+            for route in service.commands[1:]
+        ],
     }
 
 

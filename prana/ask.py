@@ -21,8 +21,18 @@ _Row = msgspec.defstruct("_Row", _ROW_KEYS)
 _Node = msgspec.defstruct("_Node", ("host", "port", *_NODE_KEYS))
 
 
+class _Route(msgspec.Struct):
+    key: str
+    breaker: str
+    in_flight: int
+
+
+class _Routed(_Row):  # type: ignore[misc, valid-type] # made of its keys
+    routes: tuple[_Route, ...] = ()
+
+
 class _Services(msgspec.Struct):
-    services: list[_Row]  # type: ignore[valid-type] # made of its keys
+    services: list[_Routed]
 
 
 class _Balancer(msgspec.Struct):
@@ -109,8 +119,14 @@ def status_text(url: str, ready: bool, conditions: list[str], services: list[dic
     """What `prana status` prints for people."""
     lines = [f"sidecar at {mask_credentials(url)}: {'ready' if ready else 'not ready'}", *conditions]
     if services:
-        lines += ["", *_columns([_ROW_KEYS, *([str(service[key]) for key in _ROW_KEYS] for service in services)])]
+        lines += ["", *_columns([_ROW_KEYS, *(row for service in services for row in _rows(service))])]
     return "\n".join(lines)
+
+
+def _rows(service: dict[str, Any]) -> list[list[str]]:
+    """A service, and below it its routes, which have their own breakers."""
+    rows = [service, *({"name": route["key"], "source": "route", **route} for route in service.get("routes", ()))]
+    return [[str(row.get(key, "")) for key in _ROW_KEYS] for row in rows]
 
 
 def hosts_text(service: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 
+from prana.config.matching import below
 from prana.config.settings import RoutePolicy
 
 MAX_PATTERN_PATH_BYTES: Final = 1024
@@ -43,8 +44,3 @@ class Routes(Generic[Target]):
             ):
                 return found
         return None
-
-
-def below(prefix: str) -> str:
-    """What every path that a prefix takes begins with, once that has a slash at its end."""
-    return prefix if prefix.endswith("/") else f"{prefix}/"

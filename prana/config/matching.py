@@ -1,4 +1,4 @@
-"""The kinds of keys that say which requests a route takes."""
+"""Which requests a route takes: the kinds of its keys, and where a prefix ends."""
 
 import re
 
@@ -34,6 +34,11 @@ def path_prefix() -> Kind:
         return written
 
     return Kind(parse, {"type": "string", "pattern": f"^({_PREFIX})?$"})
+
+
+def below(prefix: str) -> str:
+    """What every path that a prefix takes begins with, once that path has a slash at its end."""
+    return prefix if prefix.endswith("/") else f"{prefix}/"
 
 
 def path_pattern() -> Kind:

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from prana.config.finding import Finding
+from prana.config.matching import below
 from prana.config.positions import Path
 from prana.config.settings import RoutePolicy
 from prana.config.sources import dotted
-from prana.routes import below
 
 Located = tuple[Path, RoutePolicy]
 

@@ -126,6 +126,15 @@ def test_the_list_of_services_counts_ejected_nodes_and_names_the_breaker(
     shown = [(each["name"], each["breaker"]) for each in listed]
     assert shown == [("users", "open"), ("bare", "disabled"), ("cut", "forced-open")]
     assert (listed[0]["instances"], listed[0]["ejected"], listed[0]["panic"]) == (2, 1, True)
+    assert [each["routes"] for each in listed] == [[], [], []]
+
+
+def test_the_list_of_services_names_the_breaker_of_each_route(service: ServiceView, breaker: BreakerView) -> None:
+    own = replace(service.own, in_flight=2)
+    slow = replace(service.own, key="users:slow", in_flight=3, breaker=replace(breaker, state="half-open"))
+    (listed,) = as_json(services_document([replace(service, commands=[own, slow])]))["services"]
+    assert (listed["breaker"], listed["in_flight"]) == ("closed", 5)
+    assert listed["routes"] == [{"key": "users:slow", "breaker": "half-open", "in_flight": 3}]
 
 
 def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceView, breaker: BreakerView) -> None:

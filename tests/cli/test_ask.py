@@ -39,6 +39,7 @@ NODE = {
     "successes_total": 9,
     "failures_total": 3,
 }
+ROUTED = {"services": [{**SUMMARY, "routes": [{"key": "orders:slow"}]}]}
 SIDECAR: dict[str, tuple[int, object]] = {
     "/readyz?verbose": READY,
     "/services": (200, {"services": [SUMMARY]}),
@@ -59,6 +60,18 @@ def test_status_prints_readiness_and_services(serve: Serve, capsys: Capture) -> 
         "",
         "name    source  breaker  instances  ejected  in_flight  requests_total  requests_failed",
         "orders  eureka  closed   2          1        0          12              3",
+    ]
+
+
+def test_status_prints_each_route_below_its_service(serve: Serve, capsys: Capture) -> None:
+    slow = {"key": "orders:slow", "breaker": "open", "in_flight": 1}
+    summaries = [{**SUMMARY, "routes": [slow]}, {**SUMMARY, "name": "users", "routes": []}]
+    assert main(["status", "--admin", serve({**SIDECAR, "/services": (200, {"services": summaries})})]) == 0
+    assert capsys.readouterr().out.splitlines()[5:] == [
+        "name         source  breaker  instances  ejected  in_flight  requests_total  requests_failed",
+        "orders       eureka  closed   2          1        0          12              3",
+        "orders:slow  route   open                         1",
+        "users        eureka  closed   2          1        0          12              3",
     ]
 
 
@@ -172,7 +185,9 @@ def test_an_admin_url_that_is_none_is_wrong_usage(url: str, capsys: Capture, mon
     assert capsys.readouterr().err.startswith("prana: PRANA_ADMIN_URL: the URL of an admin port is ")
 
 
-@pytest.mark.parametrize("document", [{}, {"services": 1}, {"services": ["orders"]}, {"services": [{"name": "a"}]}])
+@pytest.mark.parametrize(
+    "document", [{}, {"services": 1}, {"services": ["orders"]}, {"services": [{"name": "a"}]}, ROUTED]
+)
 def test_json_of_something_else_is_one_line(document: object, serve: Serve, capsys: Capture) -> None:
     url = serve({"/readyz?verbose": (200, ""), "/services": (200, document), "/services/a": (200, document)})
     assert main(["status", "--admin", url]) == 1
