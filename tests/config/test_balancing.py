@@ -13,7 +13,7 @@ def warned(load_text: Load, text: str) -> list[str]:
     return [str(warning).split(": ", 1)[1] for warning in load_text(text).warnings]
 
 
-@pytest.mark.parametrize("table", ["[defaults.balancer]", "[services.a]\ninstances = ['h:1']\n[services.a.balancer]"])
+@pytest.mark.parametrize("table", ["[defaults.balancer]", "[services.a.balancer]"])
 @pytest.mark.parametrize("zone_filter", ["affinity", "exclusivity", "preference"])
 def test_a_zone_filter_needs_an_own_zone(table: str, zone_filter: str, load_text: Load) -> None:
     text = f"{table}\nzone_filter = '{zone_filter}'\n"
@@ -44,3 +44,10 @@ def test_limits_of_affinity_need_affinity(load_text: Load) -> None:
     (line,) = warned(load_text, text)
     assert line == 'defaults.balancer.ribbon.affinity_max_load: has no effect without zone_filter = "affinity"'
     assert warned(load_text, f"{text}defaults.balancer.zone_filter = 'affinity'") == []
+
+
+def test_instances_of_the_configuration_are_in_nobodys_zone(load_text: Load) -> None:
+    text = "eureka.zone = 'a'\n[services.a]\ninstances = ['h:1']\nbalancer.zone_filter = "
+    (line,) = warned(load_text, f"{text}'exclusivity'")
+    assert line.startswith("services.a.instances: have no zone, so none of them is called")
+    assert warned(load_text, f"{text}'affinity'") == []
