@@ -41,7 +41,7 @@ def command_fields(command: CommandView, now_epoch_ms: object) -> dict[str, obje
 def _rolling_counts(events: list[int]) -> dict[str, object]:
     return {
         "rollingCountBadRequests": events[Event.BAD_REQUEST],
-        "rollingCountCollapsedRequests": 0,
+        "rollingCountCollapsedRequests": events[Event.COLLAPSED],
         "rollingCountEmit": 0,
         "rollingCountExceptionsThrown": exceptions_thrown(events),
         "rollingCountFailure": events[Event.FAILURE],

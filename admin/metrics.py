@@ -40,6 +40,7 @@ class Event(IntEnum):
     FALLBACK_REJECTION = 8  # too many fallbacks in progress, the caller got the error
     FALLBACK_MISSING = 9  # none configured, the caller got the error
     CANCELLED = 10  # the caller hung up
+    COLLAPSED = 11  # got the answer to another's like request, or shared its failure
 
 
 _THROWN = (Event.BAD_REQUEST, Event.FALLBACK_FAILURE, Event.FALLBACK_REJECTION, Event.FALLBACK_MISSING)

@@ -137,6 +137,11 @@ _EJECTION_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], Mapping[Rea
 _SERVICE_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], int]], ...] = (
     ("prana_retries", "Attempts beyond a request's first.", lambda series: series.retries),
     ("prana_retries_refused", "Retries that the budget did not grant.", lambda series: series.retries_refused),
+    (
+        "prana_collapsed",
+        "Requests that shared the answer to a like one.",
+        lambda series: series.events[Event.COLLAPSED],
+    ),
     ("prana_tunnels_opened", "WebSockets since start.", lambda series: series.tunnels_total),
     (
         "prana_tunnel_received_bytes",

@@ -20,6 +20,7 @@ from prana.filters.deadline import Deadline
 from prana.filters.fallback import Fallback
 from prana.filters.remember import Remember
 from prana.filters.retry import Retry
+from prana.filters.single_flight import SingleFlight
 from prana.identity import client_identity
 from prana.journal import BreakerJournal, log_balancing, log_unverified
 from prana.pipeline import service_pipeline
@@ -122,6 +123,7 @@ class Assembly:
         last_good = last_good_of(chain)
         handler = service_pipeline(
             Fallback(chain, fallback_bulkhead, metrics),
+            SingleFlight(policy.timeout, metrics, clock) if policy.single_flight else None,
             Remember(last_good) if last_good else None,
             Admit(breaker, bulkhead, metrics, clock, adaptive),
             Deadline(policy.timeout),

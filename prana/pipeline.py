@@ -13,6 +13,7 @@ from prana.filters.remember import Remember
 from prana.filters.rescue import Rescue
 from prana.filters.retry import Retry
 from prana.filters.route import Route
+from prana.filters.single_flight import SingleFlight
 from prana.request import Handler, Request, Response
 
 
@@ -34,12 +35,19 @@ def common_pipeline(observe: Observe, rescue: Rescue, route: Route) -> Handler:
 
 
 def service_pipeline(
-    fallback: Fallback, remember: Remember | None, admit: Admit, deadline: Deadline, retry: Retry, balance: Balance
+    fallback: Fallback,
+    single_flight: SingleFlight | None,
+    remember: Remember | None,
+    admit: Admit,
+    deadline: Deadline,
+    retry: Retry,
+    balance: Balance,
 ) -> Handler:
     """What every request of one command passes, built on first use: a service or one of its routes."""
     return _chain(
         [
             fallback,  # above the breaker, so that an open breaker falls back too
+            *([single_flight] if single_flight else []),  # above admit: who waits for another's answer takes no place
             *([remember] if remember else []),  # below fallback, whose answers are none of the service
             admit,  # breaker and bulkhead: the command boundary, as in Hystrix
             deadline,  # above retry: one time budget for all attempts

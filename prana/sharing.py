@@ -5,6 +5,7 @@ carries credentials is nobody else's, also where Cache-Control would allow it.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from prana.request import Request
@@ -15,10 +16,21 @@ _PERSONAL: Final = frozenset([b"authorization", b"cookie", b"range", b"x-api-key
 _REFUSED_IN_REQUESTS: Final = frozenset([b"no-store", b"no-cache"])
 _REFUSED_IN_RESPONSES: Final = frozenset([b"no-store", b"no-cache", b"private"])
 # RFC 9111 section 4.2.4: what forbids to serve a stale answer, whatever the configuration says.
-_REFUSED_WHEN_STALE: Final = frozenset([b"must-revalidate", b"proxy-revalidate", b"s-maxage"])
+_REFUSED_WHEN_STALE: Final = _REFUSED_IN_RESPONSES | {b"must-revalidate", b"proxy-revalidate", b"s-maxage"}
+_TELLING: Final = frozenset([b"cache-control", b"set-cookie", b"vary"])
+_ANYTHING: Final = frozenset([b"*"])
 # Java's HttpClient says the last two in its first request on a connection.
 _CONNECTION_OPTIONS: Final = frozenset([b"close", b"keep-alive", b"te", b"upgrade", b"http2-settings"])
 
+# What tells one request from another and has no part in its answer. Not `baggage`, which carries what apps act on.
+_WITHOUT_PART: Final = frozenset(
+    [b"b3", b"traceparent", b"tracestate", b"user-agent"]
+    + [b"x-b3-" + part for part in (b"traceid", b"spanid", b"parentspanid", b"sampled", b"flags")]
+)
+
+_REFUSED_ALIKE: Final = _WITHOUT_PART | _ANYTHING
+
+Likeness = tuple[bytes, bytes, bytes, int, tuple[bytes, ...], tuple[bytes, ...]]
 Selecting = tuple[tuple[bytes, tuple[bytes, ...]], ...]
 """Values of a request, by the names of the headers that an answer varies with."""
 
@@ -31,41 +43,67 @@ def may_share(request: Request) -> bool:
         return False
     for field in request.headers:
         name = field.lower
-        if name in _PERSONAL or (name == b"cache-control" and _directives(field.value) & _REFUSED_IN_REQUESTS):
+        if name in _PERSONAL or (name == b"cache-control" and not _REFUSED_IN_REQUESTS.isdisjoint(_names(field.value))):
             return False
     return True
 
 
-def may_be_shared(headers: Headers) -> bool:
-    """Whether an answer with these headers can be given to another request like its own at the same time."""
-    return _allow(headers, _REFUSED_IN_RESPONSES)
+def likeness(request: Request) -> Likeness:
+    """Equal for requests of which an instance gets the same, but for what only traces them."""
+    return (
+        request.path,
+        request.host,
+        request.caller_ip,
+        request.proxy_port,
+        tuple([field.line for field in request.headers if field.meaning is None and field.lower not in _WITHOUT_PART]),
+        tuple([field.line for field in request.rewritten]),
+    )
+
+
+def may_answer_alike(headers: Headers) -> bool:
+    """Whether an answer with these headers can be given to a like request that waits for the same. An event stream can
+    not: what its next event is depends on when one comes."""
+    return _allow(headers, _REFUSED_IN_RESPONSES, _REFUSED_ALIKE) and not _is_event_stream(headers)
 
 
 def may_be_kept(headers: Headers) -> bool:
     """Whether an answer with these headers can be given to later requests, also when it is stale."""
-    return _allow(headers, _REFUSED_IN_RESPONSES | _REFUSED_WHEN_STALE)
+    return _allow(headers, _REFUSED_WHEN_STALE, _ANYTHING)
 
 
-def _allow(headers: Headers, refused: frozenset[bytes]) -> bool:
+def _allow(headers: Headers, directives: frozenset[bytes], varying_with: frozenset[bytes]) -> bool:
+    """Whether Cache-Control has none of the directives and Vary none of the names, and no cookie is set."""
     for field in headers:
         name = field.lower
-        if name == b"set-cookie" or (name == b"cache-control" and _directives(field.value) & refused):
+        if name not in _TELLING:
+            continue
+        if name == b"set-cookie":
             return False
-        if name == b"vary" and b"*" in listed(field.value):
+        refused = directives if name == b"cache-control" else varying_with
+        if not refused.isdisjoint(_names(field.value)):
             return False
     return True
 
 
-def _directives(value: bytes) -> frozenset[bytes]:
-    """Names in a Cache-Control header. One with an argument counts as the one without, which is the stricter."""
-    return frozenset(member.partition(b"=")[0] for member in listed(value))
+def _is_event_stream(headers: Headers) -> bool:
+    for field in headers:
+        if field.lower == b"content-type":
+            return field.value.lower().startswith(b"text/event-stream")
+    return False
+
+
+@lru_cache(maxsize=1024)  # answers of a service have nearly always the same
+def _names(value: bytes) -> Sequence[bytes]:
+    """Lower-case members of a list, sorted. One with an argument counts as the one without, which is the stricter."""
+    return sorted({member.partition(b"=")[0] for member in listed(value)})
 
 
 def varying(headers: Headers) -> Sequence[bytes]:
     """Lower-case names of the request headers that an answer depends on, sorted."""
-    return sorted(frozenset[bytes]().union(*(listed(field.value) for field in headers if field.lower == b"vary")))
+    values = [field.value for field in headers if field.lower == b"vary"]
+    return _names(b",".join(values)) if values else ()
 
 
 def selecting(names: Sequence[bytes], headers: Headers) -> Selecting:
     """What a request says in these headers (RFC 9111 section 4.1)."""
-    return tuple((name, tuple(field.value for field in headers if field.lower == name)) for name in names)
+    return tuple([(name, tuple([field.value for field in headers if field.lower == name])) for name in names])

@@ -283,6 +283,7 @@ class CommandPolicy(Struct, frozen=True, kw_only=True):
     idle_timeout: Annotated[float, kinds.duration("1ms", "24h")] = 60.0  # between body bytes
     max_concurrent: Count = 512
     fallback_max_concurrent: Count = 512  # fallbacks in progress at once
+    single_flight: Flag = False  # one call for identical GETs at the same time
     websocket: Flag = False  # whether WebSocket handshakes reach the instance as such
     tunnel_idle_timeout: Annotated[float, kinds.duration("1s", "24h")] = 300.0  # without a byte either way
     breaker: Breaker = Breaker()

@@ -7,7 +7,7 @@ from typing import Final
 from prana.fallback.kept import Kept, when_whole
 from prana.fallback.store import AnswerStore
 from prana.fallback.substitute import Kind
-from prana.request import Request, Response
+from prana.request import End, Request, Response
 from prana.sharing import may_be_kept, may_share
 from prana.wire.fields import Field, Headers
 
@@ -29,7 +29,7 @@ class LastGood:
         if request.method == b"GET" and response.status == 200 and may_share(request) and may_be_kept(response.headers):
             when_whole(response, self._max_entry_bytes, partial(self._keep, request, Kept(response)))
 
-    def _keep(self, request: Request, kept: Kept, content: bytes | None) -> None:
+    def _keep(self, request: Request, kept: Kept, content: bytes | None, end: End) -> None:
         if content is None:
             return
         age_s = _age_s(kept.headers)

@@ -30,8 +30,9 @@ class AnswerStore:
         entry = _Entry(path, selecting(varying(kept.headers), request), kept, self._clock() - age_s)
         if entry.size_bytes > self._max_bytes or age_s > self._max_age_s:
             return
-        for replaced in [each for each in self._by_path.get(path, ()) if each.answers(request)]:
-            self._drop(replaced)
+        for earlier in tuple(self._by_path.get(path, ())):
+            if earlier.selecting == entry.selecting or earlier.answers(request):
+                self._drop(earlier)
         variants = self._by_path.setdefault(path, [])
         if len(variants) >= _MAX_VARIANTS:
             self._drop(variants[0])
@@ -69,8 +70,9 @@ class _Entry:
         self.selecting = chosen_by
         self.kept = kept
         self.made_s = made_s
-        self.size_bytes = kept.size_bytes + len(path) + sum(len(name) for name, _ in chosen_by)
-        self.size_bytes += sum(len(value) for _, values in chosen_by for value in values)
+        self.size_bytes = kept.size_bytes + len(path)
+        for name, values in chosen_by:
+            self.size_bytes += len(name) + sum(map(len, values))
 
     def answers(self, request: Headers) -> bool:
         return selecting([name for name, _ in self.selecting], request) == self.selecting

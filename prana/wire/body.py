@@ -107,6 +107,11 @@ class BodyStream:
         return data
 
     @property
+    def buffered(self) -> bytes:
+        """What `take` would give, left where it is."""
+        return b"".join(self._chunks)
+
+    @property
     def awaits_continue(self) -> bool:
         """True while the caller has sent nothing yet and may be waiting for 100 Continue."""
         return self._on_demand is not None and not self._chunks and not self.ended
@@ -155,8 +160,9 @@ class BodyStream:
     # replay
 
     def retain(self, limit_bytes: int) -> None:
-        """Keep what is taken, up to `limit_bytes` in all, so that `rewind` can offer it again."""
-        self._retain_limit_bytes = limit_bytes
+        """Keep what is taken, up to `limit_bytes` in all, so that `rewind` can offer it again. Of several limits the
+        highest holds."""
+        self._retain_limit_bytes = max(self._retain_limit_bytes, limit_bytes)
 
     @property
     def replayable(self) -> bool:

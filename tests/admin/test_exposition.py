@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from admin.exposition import Buckets, Family, openmetrics_text, prometheus_text
 from admin.latency import BUCKET_BOUNDS_S
-from admin.metrics import ProxyMetrics, RequestOutcome
+from admin.metrics import Event, ProxyMetrics, RequestOutcome
 from admin.series import families
 from admin.views import AppView, BreakerView, CircuitState, EurekaView, Force, NodeView, ServiceView, Sources
 from loadbalancer.ejection import Reason
@@ -99,6 +99,7 @@ def busy(metrics: ProxyMetrics) -> ProxyMetrics:
     users.attempt(Outcome.FAILURE)
     users.command("users").fallback("static", "circuit_open")
     users.commands[0].fallback_failed("last_good")
+    users.commands[0].event(Event.COLLAPSED)
     users.retried()
     for _ in range(2):
         users.node_ejected(Reason.REFUSED, shadow=False)
@@ -181,6 +182,7 @@ def test_service_counters_and_gauges_have_their_values(sources_of: Callable[...,
     assert of_users("prana_fallback_causes_total", outcome="circuit_open") == 1
     assert of_users("prana_fallback_step_failures_total", outcome="last_good") == 1
     assert of_users("prana_retries_total") == 1
+    assert of_users("prana_collapsed_total") == 1
     assert of_users("prana_retries_refused_total") == 0
     assert of_users("prana_ejections_total", outcome="refused") == 2
     assert of_users("prana_ejections_total", outcome="latency") == 0

@@ -128,6 +128,7 @@ def test_each_event_shows_in_its_own_counter(command: CommandView) -> None:
         Event.FALLBACK_FAILURE: "FallbackFailure",
         Event.FALLBACK_REJECTION: "FallbackRejection",
         Event.FALLBACK_MISSING: "FallbackMissing",
+        Event.COLLAPSED: "CollapsedRequests",
     }
     shown = {event: document[f"rollingCount{name}"] for event, name in counters.items()}
     assert shown == {event: event + 1 for event in counters}

@@ -58,6 +58,7 @@ connect_timeout = "1s"
 idle_timeout = "60s"
 max_concurrent = 512
 fallback_max_concurrent = 512
+single_flight = false
 websocket = false
 tunnel_idle_timeout = "5m"
 [defaults.balancer]

@@ -38,16 +38,17 @@ async def pass_on(last_good: LastGood, request: Request, response: Response, end
     assert await Remember(last_good)(request, Next(response)) is response
     response.headers.append(Field(b"X-Prana-Attempts", b"1"))  # as stages above do
     if isinstance(response.body, BodyStream) and end is not End.ABANDONED:
-        while response.body.take():
-            pass
+        await response.body.read(0)
+        if end is End.COMPLETE:
+            response.body.end()
     response.finish(end)
 
 
 def stream(*chunks: bytes) -> BodyStream:
+    """Not ended yet."""
     body = BodyStream(lambda: None, lambda: None)
     for chunk in chunks:
         body.feed(chunk)
-    body.end()
     return body
 
 
@@ -91,9 +92,26 @@ async def test_a_streamed_answer_is_kept_once_its_caller_has_all_of_it(last_good
     response = answer(body=stream(b"one ", b"two"))
     await Remember(last_good)(asking(), Next(response))
     assert await last_good(asking()) is None
+    response.finish(End.ABANDONED)
+    assert await last_good(asking()) is None
     await pass_on(last_good, asking(path=b"/b"), answer(body=stream(b"one ", b"two")))
     again = await last_good(asking(path=b"/b"))
     assert again is not None and again.body == b"one two"
+
+
+async def test_one_that_is_whole_already_is_kept_whatever_its_caller_does(last_good: LastGood) -> None:
+    body = stream(b"one ", b"two")
+    body.end()
+    await pass_on(last_good, asking(), answer(body=body), End.ABANDONED)
+    again = await last_good(asking())
+    assert again is not None and again.body == b"one two"
+
+
+async def test_its_own_limit_holds_where_others_keep_more(last_good: LastGood) -> None:
+    body = stream(bytes(60), bytes(41))
+    body.retain(1000)
+    await pass_on(last_good, asking(), answer(body=body))
+    assert await last_good(asking()) is None
 
 
 def too_long_to_tell() -> Response:
