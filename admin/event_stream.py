@@ -15,7 +15,8 @@ from admin.views import Sources
 
 _TICK_S = 0.5  # hystrix.stream.dashboard.intervalInMilliseconds; a ping comes as often
 _MAX_STREAMS = 5  # hystrix.config.stream.maxConcurrentConnections
-_PIECES_PER_SLICE = 8  # a millisecond, where services are made on the way
+_SLICE_S = 0.001  # a turn of the loop: most pieces take 30 us, but one may have to make its service on the way
+_PIECES_PER_SLICE = 16
 _PING = b"ping: \n\n"  # a field that readers pass over, which shows whether they are still there
 _HEADERS = SAFETY_HEADERS | {
     "Content-Type": "text/event-stream;charset=UTF-8",
@@ -43,8 +44,9 @@ class Slices:
     Between two slices the loop gets a turn, so that a thousand commands do not show as a stall of the proxy.
     """
 
-    def __init__(self, pieces: Callable[[], Iterator[bytes]]) -> None:
+    def __init__(self, pieces: Callable[[], Iterator[bytes]], clock: Callable[[], float]) -> None:
         self._pieces = pieces
+        self._clock = clock
         self._tick = -1
         self._slices: Sequence[bytes] = ()
         self._building = asyncio.Lock()
@@ -54,11 +56,18 @@ class Slices:
         async with self._building:
             if tick > self._tick:
                 slices, pieces = [], self._pieces()
-                while built := b"".join(islice(pieces, _PIECES_PER_SLICE)):
+                while built := b"".join(self._next(pieces)):
                     slices.append(built)
                     await asyncio.sleep(0)
                 self._slices, self._tick = slices, tick
             return self._slices
+
+    def _next(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        ends_s = self._clock() + _SLICE_S
+        for piece in islice(pieces, _PIECES_PER_SLICE):
+            yield piece
+            if self._clock() >= ends_s:
+                return
 
     def forget(self) -> None:
         """Nobody listens any more."""
@@ -75,7 +84,7 @@ class EventStream:
         clock: Callable[[], float],
         epoch_s: Callable[[], float],
     ) -> None:
-        self._slices = Slices(pieces)
+        self._slices = Slices(pieces, clock)
         self._every = every
         self._clock = clock
         self._epoch_s = epoch_s

@@ -251,19 +251,28 @@ class Turns:
 
 async def test_a_tick_is_built_once_for_all_in_slices_with_turns_of_the_loop_between_them() -> None:
     pieces = Pieces(100)
-    slices = Slices(pieces)
+    slices = Slices(pieces, lambda: 0.0)
     async with Turns() as turns:
         first, second = await asyncio.gather(slices.of(1), slices.of(1))
     assert first is second
     assert pieces.asked == 1
-    assert [each.count(b";") for each in first] == [8] * 12 + [4]
+    assert [each.count(b";") for each in first] == [16] * 6 + [4]
     assert b"".join(first) == b"".join(pieces())
     assert turns.count >= len(first)
 
 
+async def test_a_slice_ends_when_a_millisecond_is_over(clock: Clock) -> None:
+    def slow() -> Iterator[bytes]:
+        for piece in Pieces(5)():
+            clock.now_s += 0.0004
+            yield piece
+
+    assert [each.count(b";") for each in await Slices(slow, clock).of(1)] == [3, 2]
+
+
 async def test_the_next_tick_is_built_anew_and_an_earlier_one_never_again() -> None:
     pieces = Pieces(1)
-    slices = Slices(pieces)
+    slices = Slices(pieces, lambda: 0.0)
     first = await slices.of(1)
     assert await slices.of(2) is not first
     assert await slices.of(1) is await slices.of(2)
@@ -272,7 +281,7 @@ async def test_the_next_tick_is_built_anew_and_an_earlier_one_never_again() -> N
 
 async def test_when_the_builder_leaves_another_listener_builds() -> None:
     pieces = Pieces(100)
-    slices = Slices(pieces)
+    slices = Slices(pieces, lambda: 0.0)
     builder, other = asyncio.create_task(slices.of(1)), asyncio.create_task(slices.of(1))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -282,7 +291,7 @@ async def test_when_the_builder_leaves_another_listener_builds() -> None:
 
 async def test_nothing_is_kept_for_nobody() -> None:
     pieces = Pieces(1)
-    slices = Slices(pieces)
+    slices = Slices(pieces, lambda: 0.0)
     await slices.of(1)
     slices.forget()
     await slices.of(1)
@@ -309,7 +318,7 @@ async def test_the_moment_is_that_of_writing(quick: None) -> None:
     written = Written(stream, 1)
     await stream._send(cast(Any, written), 1)
     assert written.parts[0] == b"ping: \n\n"
-    assert [part.split(b";")[0] for part in written.parts[1:]] == [b"0,2000000000", b"8,2000001000", b"16,2000002000"]
+    assert [part.split(b";")[0] for part in written.parts[1:]] == [b"0,2000000000", b"16,2000001000"]
 
 
 async def test_pings_come_between_rare_events_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +334,7 @@ async def test_what_is_written_without_waiting_leaves_turns_of_the_loop_to_other
     stream = EventStream(Pieces(100), 1, lambda: 0.0, lambda: 0.0)
     async with asyncio.timeout(5), Turns() as turns:
         await stream._send(cast(Any, Written(stream, 1)), 1)
-    assert turns.count >= 2 * 13
+    assert turns.count >= 2 * 7
 
 
 class Gone:
