@@ -84,6 +84,12 @@ def hystrix_timeout(timeout: str | None, enabled: str | None) -> str | None:
     return None if timeout is None else milliseconds(timeout)
 
 
+def retries(next_servers: str | None, same_server: str | None) -> str:
+    """All of them together: Ribbon tries each of its servers as often as it retries at the same one, and once."""
+    others, same = _whole(next_servers or "1", "retries"), _whole(same_server or "0", "retries")
+    return str((1 + others) * (1 + same) - 1)
+
+
 def retried_methods(all_operations: str) -> str:
     return _ALL if truth(all_operations) else _SAFE
 

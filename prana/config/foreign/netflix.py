@@ -54,7 +54,11 @@ HYSTRIX_REST = Family(
                 "calls do not queue: what is over max_concurrent is refused", "-1"),
         without("threadpool.<key>.<name>", THREADS),
         without("collapser.<key>.<name>", "calls are not batched; single_flight joins those that are the same"),
-        without("stream.<name> config.stream.<name>", "the streams of the admin port have fixed intervals"),
+        without("stream.dashboard.intervalInMilliseconds stream.utilization.intervalInMilliseconds",
+                "whoever reads the stream says how often, with ?delay=", "500"),
+        without("stream.config.intervalInMilliseconds", "whoever reads the stream says how often, with ?delay=",
+                "5000"),
+        without("config.stream.maxConcurrentConnections", "each stream has up to five readers", "5"),
         without("plugin.<name>", "there are no plugins"),
     ),
 )  # fmt: skip
@@ -99,7 +103,8 @@ RIBBON = Family(
     (
         sets("ReadTimeout", "attempt_timeout", to.milliseconds, "connecting included"),
         sets("ConnectTimeout", "connect_timeout", to.milliseconds),
-        sets("MaxAutoRetriesNextServer", "retry.max_retries"),
+        sets("MaxAutoRetriesNextServer MaxAutoRetries", "retry.max_retries", to.retries,
+             "all retries together, (1 + same) x (1 + next) - 1; where only one is given, next is 1 and same 0"),
         sets("MaxAutoRetries", "retry.same_node_retries"),
         sets("OkToRetryOnAllOperations", "retry.methods", to.retried_methods),
         sets("BackoffTimeout", "retry.backoff", to.milliseconds),

@@ -12,6 +12,9 @@ LoadProperties = Callable[[str], Loaded]
 Lines = Callable[[str], list[str]]
 
 HYSTRIX = "hystrix.command.default"
+ZONE_FILTER = "defaults.balancer.zone_filter"
+TUNING = "defaults.balancer.ribbon"
+SPRING_FILTER = "org.springframework.cloud.netflix.ribbon.ZonePreferenceServerListFilter"
 SINGLE = [
     # Hystrix
     (f"{HYSTRIX}.circuitBreaker.enabled=false", "defaults.breaker.enabled", False),
@@ -22,11 +25,44 @@ SINGLE = [
     (f"{HYSTRIX}.execution.isolation.thread.timeoutInMilliseconds=800", "defaults.timeout", 0.8),
     (f"{HYSTRIX}.execution.timeout.enabled=false", "defaults.timeout", 3600.0),
     (f"{HYSTRIX}.execution.isolation.semaphore.maxConcurrentRequests=9", "defaults.max_concurrent", 9),
+    (f"{HYSTRIX}.fallback.isolation.semaphore.maxConcurrentRequests=9", "defaults.fallback_max_concurrent", 9),
+    (f"{HYSTRIX}.metrics.healthSnapshot.intervalInMilliseconds=250", "defaults.breaker.health_interval", 0.25),
+    (f"{HYSTRIX}.circuitBreaker.forceOpen=true", "defaults.breaker.force", "open"),
+    (f"{HYSTRIX}.circuitBreaker.forceOpen=false", "defaults.breaker.force", "none"),
+    (f"{HYSTRIX}.circuitBreaker.forceClosed=true", "defaults.breaker.force", "closed"),
+    (
+        f"{HYSTRIX}.circuitBreaker.forceClosed=true\n{HYSTRIX}.circuitBreaker.forceOpen=true",
+        "defaults.breaker.force",
+        "open",
+    ),
     # Ribbon
     ("ribbon.ReadTimeout=1500", "defaults.attempt_timeout", 1.5),
     ("prana_backend.ribbon.ConnectTimeout=300", "defaults.connect_timeout", 0.3),
     ("ribbon.MaxAutoRetriesNextServer=1", "defaults.retry.max_retries", 1),
     ("ribbon.NFLoadBalancerRuleClassName=RoundRobinRule", "defaults.balancer.rule", "RoundRobinRule"),
+    ("ribbon.EnableZoneAffinity=true", "defaults.balancer.zone_filter", "affinity"),
+    ("ribbon.EnableZoneAffinity=false", "defaults.balancer.zone_filter", "none"),
+    (
+        "ribbon.EnableZoneAffinity=true\nribbon.EnableZoneExclusivity=true",
+        "defaults.balancer.zone_filter",
+        "exclusivity",
+    ),
+    (f"ribbon.NIWSServerListFilterClassName={SPRING_FILTER}", "defaults.balancer.zone_filter", "preference"),
+    (f"ribbon.NIWSServerListFilterClassName={SPRING_FILTER}", "defaults.balancer.subset", 0),
+    ("ribbon.NIWSServerListFilterClassName=x.ServerListSubsetFilter", "defaults.balancer.subset", 20),
+    (
+        "ribbon.NIWSServerListFilterClassName=x.ServerListSubsetFilter\nribbon.ServerListSubsetFilter.size=5",
+        "defaults.balancer.subset",
+        5,
+    ),
+    ("ribbon.ActiveConnectionsLimit=7", "defaults.balancer.ribbon.active_connections_limit", 7),
+    ("ribbon.ActiveConnectionsLimit=2147483647", "defaults.balancer.ribbon.active_connections_limit", 0),
+    ("ribbon.ServerWeightTaskTimerInterval=500", "defaults.balancer.ribbon.weight_interval", 0.5),
+    ("ribbon.zoneAffinity.maxLoadPerServer=0.7", "defaults.balancer.ribbon.affinity_max_load", 0.7),
+    ("niws.loadbalancer.default.connectionFailureCountThreshold=4", f"{TUNING}.connection_failure_threshold", 4),
+    ("niws.loadbalancer.default.circuitTripTimeoutFactorSeconds=5", f"{TUNING}.trip_factor", 5.0),
+    ("niws.loadbalancer.availabilityFilteringRule.filterCircuitTripped=no", f"{TUNING}.filter_circuit_tripped", False),
+    ("ZoneAwareNIWSDiscoveryLoadBalancer.triggeringLoadPerServerThreshold=0.5", f"{TUNING}.avoid_zone_load", 0.5),
     ("ribbon.IsSecure=true", "defaults.tls.mode", "always"),
     ("ribbon.IsSecure=false", "defaults.tls.mode", "never"),
     # Eureka
@@ -114,6 +150,25 @@ def test_of_names_that_set_a_key_together_each_is_looked_up_as_hystrix_does(load
     assert settings.services["billing"].timeout == 3600.0  # for nothing was enabled for it
 
 
+def test_a_service_can_undo_what_is_forced_for_all(load_properties: LoadProperties) -> None:
+    forced = f"{HYSTRIX}.circuitBreaker.forceOpen=true\n"
+    services = load_properties(f"{forced}hystrix.command.a.circuitBreaker.forceOpen=false").settings.services
+    assert services["a"].breaker.force == "none"
+    services = load_properties(f"{forced}hystrix.command.a.circuitBreaker.forceClosed=true").settings.services
+    assert services["a"].breaker.force == "open"  # as in Hystrix, where open wins
+
+
+def test_a_client_has_its_own_tuning(load_properties: LoadProperties) -> None:
+    services = load_properties(
+        """
+        niws.loadbalancer.orders.circuitTripMaxTimeoutSeconds=20
+        ZoneAwareNIWSDiscoveryLoadBalancer.orders.avoidZoneWithBlackoutPercetage=0.5
+        """
+    ).settings.services
+    ribbon = services["orders"].balancer.ribbon
+    assert (ribbon.trip_max, ribbon.avoid_zone_blackout_ratio) == (20.0, 0.5)
+
+
 def test_servers_are_read_as_ribbon_reads_them(load_properties: LoadProperties) -> None:
     service = load_properties("orders.ribbon.listOfServers=a:81, https://b,http://c:8/x,d").settings.services["orders"]
     assert list(map(str, service.instances)) == ["a:81", "https://b:443", "c:8", "d:80"]
@@ -176,9 +231,10 @@ LISTED = [
         "has no counterpart: Orders#get(String) is no service; name one as it is called "
         "here, or a route as service:route",
     ),
+    ("eureka.shouldUseDns=true", "has no counterpart: the domain is missing"),
     (
-        "eureka.shouldUseDns=true",
-        "has no counterpart: the domain is missing",
+        "ribbon.ServerListSubsetFilter.size=5",
+        "has no counterpart: it counts only with NIWSServerListFilterClassName=ServerListSubsetFilter",
     ),
     (
         "hystrix.command.orders.circuitBreaker.sleepWindow=1",
