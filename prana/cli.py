@@ -65,8 +65,10 @@ def _run(args: Namespace) -> int:
         return _usage_error("--replace needs shutdown.hand_over, the path where the running sidecar hands over")
     sink = logs.configure(settings.log.level, settings.log.format, sys.stderr)
     log_without_counterpart([problem.origin.place for problem in loaded.without_counterpart])
-    code = app.run(settings, replace=args.replace)
-    sink.close()
+    try:
+        code = app.run(settings, replace=args.replace)
+    finally:
+        sink.close()  # before anything else is said: its thread writes to standard error as well
     os._exit(code)  # see app.run
 
 

@@ -73,7 +73,9 @@ def test_run_names_them_in_one_line_of_the_log() -> None:
     command = [sys.executable, "-c", "from prana.cli import main; raise SystemExit(main())", "run"]
     done = subprocess.run([*command, "-c", "prana.properties"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    (line,) = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    first, last = done.stderr.splitlines()
+    assert last.startswith("prana: 203.0.113.1:1 is no address of this machine")
+    line = json.loads(first)
     assert (line["event"], line["level"]) == ("properties without effect; prana check says why", "warning")
     assert line["count"] == 2
     assert line["properties"] == [
