@@ -5,7 +5,17 @@ from datetime import UTC, datetime
 
 from admin import hystrix
 from admin.metrics import CommandMetrics, Event, ProxyMetrics, ServiceMetrics
-from admin.views import BreakerView, CommandView, EurekaView, InfoView, NodeView, ProxyView, ServiceView, Sources
+from admin.views import (
+    BreakerView,
+    CommandView,
+    EurekaView,
+    InfoView,
+    LastGoodView,
+    NodeView,
+    ProxyView,
+    ServiceView,
+    Sources,
+)
 
 
 def metrics_document(sources: Sources, metrics: ProxyMetrics, now_epoch_s: float) -> dict[str, object]:
@@ -44,6 +54,7 @@ def service_document(service: ServiceView) -> dict[str, object]:
         **_command(service.own),
         "balancer": _balancing(service),
         "connections": {"open": service.pool.open, "in_use": service.pool.in_use},
+        "last_good": _last_good(service.last_good),
         "requests": {
             "total": metrics.requests_total,
             "failed": metrics.requests_failed,
@@ -67,6 +78,10 @@ def service_document(service: ServiceView) -> dict[str, object]:
             for route in service.commands[1:]
         ],
     }
+
+
+def _last_good(kept: LastGoodView | None) -> dict[str, object] | None:
+    return {"answers": kept.answers, "bytes": kept.size_bytes} if kept is not None else None
 
 
 def _command(command: CommandView) -> dict[str, object]:

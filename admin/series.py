@@ -208,6 +208,11 @@ def _service_families(services: list[ServiceView]) -> Iterator[Family]:
             for state in _NODE_STATES
         ],
     )
+    kept = [(service.name, service.last_good) for service in services if service.last_good is not None]
+    name, help_text = "prana_last_good_answers", "Answers kept to be given when a service has none."
+    yield Family(name, "gauge", help_text, [({"service": service}, view.answers) for service, view in kept])
+    name, help_text = "prana_last_good_bytes", "What the kept answers take in memory."
+    yield Family(name, "gauge", help_text, [({"service": service}, view.size_bytes) for service, view in kept])
     yield Family(
         "prana_lb_panic",
         "gauge",

@@ -103,6 +103,14 @@ class PoolView:
 
 
 @dataclass(frozen=True, slots=True)
+class LastGoodView:
+    """The answers to GETs that are kept to be given when there is no other."""
+
+    answers: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceView:
     name: str
     source: Literal["eureka", "static"]
@@ -112,6 +120,7 @@ class ServiceView:
     commands: Sequence[CommandView]  # the service's own first
     nodes: Sequence[NodeView]
     pool: PoolView
+    last_good: LastGoodView | None  # of all commands; None where none keeps any
     panic: bool  # so few are in rotation that all are called
     retry_budget_balance: float  # retries the budget would grant now
     metrics: ServiceMetrics

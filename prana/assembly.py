@@ -136,6 +136,7 @@ class Assembly:
             breaker=breaker,
             bulkhead=bulkhead,
             fallback_bulkhead=fallback_bulkhead,
+            last_good=last_good,
             metrics=metrics,
             handler=handler,
         )

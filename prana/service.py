@@ -7,6 +7,7 @@ from typing import Literal
 from admin.metrics import CommandMetrics, ServiceMetrics
 from loadbalancer.balancer import Balancer
 from prana.config.settings import RoutePolicy, ServicePolicy
+from prana.fallback.last_good import LastGood
 from prana.request import Handler
 from prana.resilience.breaker import Breaker
 from prana.resilience.budget import RetryBudget
@@ -23,6 +24,7 @@ class Command:
     breaker: Breaker
     bulkhead: Bulkhead
     fallback_bulkhead: Bulkhead
+    last_good: LastGood | None  # a route's is its service's where it has no fallback of its own
     metrics: CommandMetrics
     handler: Handler
 

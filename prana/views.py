@@ -17,6 +17,7 @@ from admin.views import (
     EurekaView,
     Force,
     InfoView,
+    LastGoodView,
     NodeView,
     PoolView,
     ProxyView,
@@ -156,6 +157,7 @@ class Views:
             filtered_out=service.balancer.members - len(service.balancer.nodes),
             nodes=[self._node(node, node in near) for node in service.balancer.nodes],
             pool=self._pool_of(service),
+            last_good=_last_good(service.commands),
             panic=service.balancer.panic,
             retry_budget_balance=service.budget.balance,
             metrics=service.metrics,
@@ -237,6 +239,13 @@ def _command(command: Command) -> CommandView:
         has_fallback=bool(command.policy.fallback),
         metrics=command.metrics,
     )
+
+
+def _last_good(commands: Sequence[Command]) -> LastGoodView | None:
+    stores = {command.last_good for command in commands if command.last_good is not None}
+    if not stores:
+        return None
+    return LastGoodView(sum(each.answers for each in stores), sum(each.size_bytes for each in stores))
 
 
 def _breaker(breaker: Breaker) -> BreakerView:

@@ -24,6 +24,16 @@ class LastGood:
         self._max_entry_bytes = max_entry_bytes
         self._store = AnswerStore(max_bytes, max_age_s, clock)
 
+    @property
+    def answers(self) -> int:
+        """How many are kept, also such as have become too old to be given."""
+        return len(self._store)
+
+    @property
+    def size_bytes(self) -> int:
+        """What they take in memory."""
+        return self._store.size_bytes
+
     def offer(self, request: Request, response: Response) -> None:
         """To be kept, if it may be, once its caller has all of it."""
         if request.method == b"GET" and response.status == 200 and may_share(request) and may_be_kept(response.headers):

@@ -188,6 +188,8 @@ def test_one_service_shows_breaker_bulkhead_and_what_happened(service: ServiceVi
     assert document["requests"]["latency_ms"]["99.5"] == 0
     assert [document["requests"][name] for name in ("tunnels", "tunnels_total")] == [0, 0]
     assert document["connections"] == {"open": 5, "in_use": 2}
+    assert document["last_good"] == {"answers": 3, "bytes": 4096}
+    assert as_json(service_document(replace(service, last_good=None)))["last_good"] is None
     assert document["balancer"]["nodes"][0]["id"] == "host-1:users:9001"
 
 

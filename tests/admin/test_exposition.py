@@ -249,6 +249,16 @@ def test_connections_are_counted_by_whether_they_carry_a_request(
     assert shown == {"in_use": 2, "idle": 3}
 
 
+def test_kept_answers_are_exported_of_those_who_keep_some(
+    sources_of: Callable[..., Sources], metrics: ProxyMetrics, service: ServiceView
+) -> None:
+    orders = replace(service, name="orders", commands=[replace(service.own, key="orders")], last_good=None)
+    services = [service, orders]
+    seen = parsed_prometheus(prometheus_text(families(sources_of(services=services), metrics)))
+    shown = [seen[f"prana_last_good_{name}"].samples for name in ("answers", "bytes")]
+    assert [list(samples.values()) for samples in shown] == [[3], [4096]]
+
+
 def test_instances_are_counted_by_what_the_balancer_may_do(
     sources_of: Callable[..., Sources], metrics: ProxyMetrics, service: ServiceView, node: NodeView
 ) -> None:

@@ -78,6 +78,10 @@ async def test_the_last_good_answer_stands_in_for_the_next_one(
     assert (await running.ask(get(b"/orders/a?b=1", b"Cookie: a=b"))).problem == (502, "connection_refused")
     metrics = running.service().metrics
     assert (metrics.fallbacks_by_kind, metrics.fallback_failures_by_kind) == ({"last_good": 1}, {"last_good": 2})
+    (view,) = running.sidecar._views.services()
+    assert view.last_good is not None
+    assert view.last_good.answers == 1
+    assert 0 < view.last_good.size_bytes < 4096
 
 
 OTHER = Fallback(service="backup")
