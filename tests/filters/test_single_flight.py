@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import prana.filters.single_flight
 from admin.metrics import CommandMetrics, Event
@@ -340,3 +342,31 @@ async def test_nothing_is_left_behind(bench: Bench, result: Callable[[], Respons
         if number < len(bench.calls):
             await bench.settle(number, result())
     assert bench.stage._flights == {}
+
+
+COME, HANG_UP, ANSWER, FAIL, TIME_OUT = "come", "hang up", "answer", "fail", "time out"
+STEPS = st.lists(st.tuples(st.sampled_from([COME, COME, HANG_UP, ANSWER, FAIL, TIME_OUT]), st.integers(0, 9)))
+
+
+@given(STEPS)
+async def test_whatever_happens_one_at_a_time_calls_and_everybody_gets_an_end(
+    steps: list[tuple[str, int]],
+) -> None:
+    bench = Bench(Clock(), CommandMetrics("orders", lambda: 0.0))
+    tasks: list[asyncio.Task[Response]] = []
+    outcomes = {ANSWER: answer, FAIL: lambda: ConnectionBroken("x"), TIME_OUT: lambda: ResponseTimeout("x")}
+    for what, which in [*steps, *([(ANSWER, 0)] * (len(steps) + 1))]:
+        under_way = [number for number, call in enumerate(bench.calls) if not call.done()]
+        assert len(under_way) <= 1
+        if what == COME:
+            tasks += await bench.ask(asking())
+        elif what == HANG_UP and tasks:
+            tasks[which % len(tasks)].cancel()
+            await turns()
+        elif what in outcomes and under_way:
+            await bench.settle(under_way[0], outcomes[what]())  # type: ignore[operator] # mypy joins the lambdas
+    assert all(task.done() for task in tasks)
+    assert bench.stage._flights == {}
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()
