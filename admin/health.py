@@ -45,6 +45,7 @@ def readiness(eureka: EurekaView, proxy: ProxyView) -> dict[str, bool]:
         "listening": bool(proxy.listening),
         "registered": eureka.registered or not eureka.registering,
         "registry-read": eureka.read or not eureka.fetching,
+        "warmed-up": not proxy.warming_up,
         "not-draining": not proxy.draining,
     }
 

@@ -187,6 +187,7 @@ class EurekaView:
 class ProxyView:
     listening: Sequence[str]  # addresses; empty before the port is open
     draining: bool
+    warming_up: bool  # connections to the services of `warm_up` are being opened, or wait for the registry
     connections: int
     in_flight: int
 

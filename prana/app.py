@@ -20,7 +20,7 @@ from loadbalancer.node import Node
 from prana.allocator import keep_freed_memory
 from prana.apps import AppBeside, deregister, drain, leave_leases
 from prana.assembly import Assembly
-from prana.config.settings import Settings
+from prana.config.settings import ServicePolicy, Settings
 from prana.config.units import Address as ListenAddress
 from prana.fallback.chain import Chains, contents_of_files
 from prana.filters.compat import Compat
@@ -33,11 +33,13 @@ from prana.journal import ShadowJournal, access_sink
 from prana.pipeline import common_pipeline
 from prana.ports import Ports, until
 from prana.registry_client import RegistryClient
+from prana.service import Service
 from prana.services import Services
 from prana.signals import Stop
 from prana.sockets import Passed, passed_by_systemd
 from prana.startup import listening
 from prana.views import Views
+from prana.warmup import WarmUp
 from prana.wire.client import Client
 from prana.wire.descriptors import Limits, limits_for
 from prana.wire.pool import Address, Pool
@@ -95,6 +97,13 @@ class Sidecar:
         )
         if self._discovery is not None:
             self._discovery.subscribe(self._services.update)
+        self._warm_up = WarmUp(
+            settings.proxy.warm_up,
+            self._services,
+            self._discovery.first_read if self._discovery is not None else None,
+            self._connect,
+            clock,
+        )
         self._server = ProxyServer(
             common_pipeline(
                 Observe(self.metrics, clock, access_sink(settings.log.access)),
@@ -113,6 +122,7 @@ class Sidecar:
             self._server,
             self._pool,
             self._tls,
+            self._warm_up,
             self._transport,
             self._discovery,
             clock,
@@ -138,9 +148,14 @@ class Sidecar:
         ).endpoints()
 
     def _node_gone(self, service: str, node: Node) -> None:
+        self._pool.forget(self._address(self.settings.policy_for(service), node))
+
+    async def _connect(self, service: Service, node: Node) -> None:
+        await self._pool.warm(self._address(service.policy, node), service.policy.connect_timeout)
+
+    def _address(self, policy: ServicePolicy, node: Node) -> Address:
         instance = node.instance
-        tls = self._tls[self.settings.policy_for(service).tls] if instance.secure else None
-        self._pool.forget((instance.host, instance.ip, instance.port, tls))
+        return instance.host, instance.ip, instance.port, self._tls[policy.tls] if instance.secure else None
 
     def _tls_mode(self, service: str) -> TlsMode:
         return TlsMode(self.settings.policy_for(service).tls.mode)
@@ -235,7 +250,7 @@ class Sidecar:
     def _ready(self) -> bool:
         """To go on with what a predecessor did: the registry is read, and an app that is UP stays so."""
         read = self._discovery is None or self._discovery.first_read.is_set()
-        return read and all(app.health.up for app in self._apps)
+        return read and self._warm_up.done and all(app.health.up for app in self._apps)
 
     async def _stop_when_replaced(self, stop: Stop) -> None:
         await self._ports.until_replaced()
@@ -248,7 +263,7 @@ class Sidecar:
 
     def _loops(self, stop: Stop) -> list[Coroutine[Any, Any, None]]:
         loops = [self._server.run(), keep_rotating(self.metrics, self._clock), *self._registry.loops()]
-        loops.append(self._stop_when_replaced(stop))
+        loops += [self._stop_when_replaced(stop), self._warm_up.run()]
         if self._ports.predecessor is not None:
             loops.append(self._take_over(self._ports.predecessor))
         for app in self._apps:

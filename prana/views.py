@@ -30,6 +30,7 @@ from prana.config.settings import Settings, Tls
 from prana.resilience.breaker import Breaker
 from prana.service import Command, Service
 from prana.services import Services
+from prana.warmup import WarmUp
 from prana.wire.pool import Pool
 from prana.wire.server import ProxyServer
 from prana.wire.tls import UpstreamTls
@@ -49,6 +50,7 @@ class Views:
         server: ProxyServer,
         pool: Pool,
         tls: Mapping[Tls, UpstreamTls],
+        warm_up: WarmUp,
         transport: EurekaTransport | None,
         discovery: Discovery | None,
         clock: Callable[[], float],
@@ -59,6 +61,7 @@ class Views:
         self._server = server
         self._pool = pool
         self._tls = tls
+        self._warm_up = warm_up
         self._transport = transport
         self._discovery = discovery
         self._clock = clock
@@ -132,6 +135,7 @@ class Views:
         return ProxyView(
             listening=self._server.addresses,
             draining=self._server.draining,
+            warming_up=not self._warm_up.done,
             connections=len(self._server),
             in_flight=self._server.in_flight,
         )

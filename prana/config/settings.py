@@ -130,6 +130,7 @@ class Proxy(Struct, frozen=True, kw_only=True):
     default_service: Annotated[str, kinds.service_name(optional=True)] = ""  # lower case; "": none
     compat: Flag = True  # the endpoints of Netflix Prana and Spring Cloud Netflix Sidecar
     max_connections: Count = 10_000  # or fewer, where the limit of file descriptors allows no more
+    warm_up: tuple[ServiceName, ...] = ()  # lower case; a connection to each of their instances before we are ready
     unix_mode: Annotated[str, kinds.text(r"(0?[0-7]{3})?", "an octal mode such as 0660")] = ""  # "": by the umask
     min_upload_rate: Annotated[int, kinds.size("0B", "1MiB")] = 32  # a second, over any 30 s; 0: any
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 
 from prana.errors import ConnectionBroken, ResponseTimeout
 from prana.request import Request, Response
 from prana.resilience.classify import is_idempotent
 from prana.wire.headers import request_head
-from prana.wire.limits import UPSTREAM_FRESH_IDLE_S, UPSTREAM_IDLE_TIMEOUT_S
+from prana.wire.limits import UPSTREAM_FRESH_IDLE_S
 from prana.wire.pool import Address, Pool
 from prana.wire.upstream import UpstreamConnection
 
@@ -52,7 +53,7 @@ class Client:
         lost now cannot be made up for where a request has a body, which may be gone then, or an effect: such a request
         takes only one that was used lately."""
         replayable = request.body is None and is_idempotent(request.method)
-        max_idle_s = UPSTREAM_IDLE_TIMEOUT_S if replayable else UPSTREAM_FRESH_IDLE_S
+        max_idle_s = inf if replayable else UPSTREAM_FRESH_IDLE_S
         while (warm := self._pool.idle(address, max_idle_s)) is not None and warm.has_unread():
             warm.close()
         return warm

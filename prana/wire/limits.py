@@ -37,6 +37,8 @@ SWEEP_INTERVAL_S: Final = 1.0  # one timer for all connections; times above are 
 # Below the keep-alive of Node (5 s), uvicorn (5 s) and most other app servers, so that we drop an idle
 # connection before the server does: a request sent into a closing connection is lost.
 UPSTREAM_IDLE_TIMEOUT_S: Final = 4.0
+# Of one that had no request yet: servers give the first head more time, Tomcat 20 s, nginx and Node a minute.
+UNUSED_IDLE_TIMEOUT_S: Final = 15.0
 # A request that must not be replayed takes only a connection used this recently, else a new one.
 UPSTREAM_FRESH_IDLE_S: Final = 1.0
 MAX_HOPS: Final = 20  # `Via: prana` entries before a request counts as looping

@@ -10,7 +10,7 @@ from prana.errors import CertificateRefused, ConnectRefused, ConnectTimeout, Ove
 from prana.wire.alarm import Alarm
 from prana.wire.answer import StatusLines
 from prana.wire.fields import IN_RESPONSES, FieldLines
-from prana.wire.limits import UPSTREAM_IDLE_TIMEOUT_S
+from prana.wire.limits import UNUSED_IDLE_TIMEOUT_S, UPSTREAM_IDLE_TIMEOUT_S
 from prana.wire.resolve import Resolver
 from prana.wire.tls import UpstreamTls
 from prana.wire.upstream import Link, UpstreamConnection
@@ -104,6 +104,13 @@ class Pool:
         counts = self._counts.setdefault(address, [0, 0])
         counts[0] += 1
         counts[1] = max(counts)
+
+    async def warm(self, address: Address, timeout_s: float) -> None:
+        """A new connection that waits for its first request. Raises as `connect`."""
+        connection = await self.connect(address, timeout_s)
+        connection.idle_timeout_s = UNUSED_IDLE_TIMEOUT_S
+        connection.idle_since_s = self._clock()
+        self._idle.setdefault(address, []).append(connection)
 
     async def _dial(self, address: Address, ip: str) -> UpstreamConnection:
         host, _, port, _ = address

@@ -128,7 +128,7 @@ def eureka() -> EurekaView:
 
 @pytest.fixture
 def proxy() -> ProxyView:
-    return ProxyView(listening=("127.0.0.1:8078",), draining=False, connections=3, in_flight=2)
+    return ProxyView(listening=("127.0.0.1:8078",), draining=False, warming_up=False, connections=3, in_flight=2)
 
 
 @pytest.fixture

@@ -169,10 +169,11 @@ def test_without_details_a_component_is_its_status_only(app: AppView, eureka: Eu
         ({"read": False, "fetching": False}, {}, set()),
         ({}, {"listening": ()}, {"listening"}),
         ({}, {"draining": True}, {"not-draining"}),
+        ({}, {"warming_up": True}, {"warmed-up"}),
         ({"problem": "connection refused"}, {}, set()),
     ],
 )
-def test_ready_means_registered_if_asked_registry_read_if_asked_listening_and_not_draining(
+def test_ready_means_registered_if_asked_registry_read_if_asked_warmed_up_listening_and_not_draining(
     eureka: EurekaView,
     proxy: ProxyView,
     eureka_change: dict[str, Any],
@@ -181,4 +182,4 @@ def test_ready_means_registered_if_asked_registry_read_if_asked_listening_and_no
 ) -> None:
     conditions = readiness(replace(eureka, **eureka_change), replace(proxy, **proxy_change))
     assert {name for name, holds in conditions.items() if not holds} == missing
-    assert len(conditions) == 4
+    assert len(conditions) == 5

@@ -93,6 +93,7 @@ async def test_livez_answers_while_draining_and_readyz_does_not(
         "[+]listening ok",
         "[+]registered ok",
         "[+]registry-read ok",
+        "[+]warmed-up ok",
         "[-]not-draining failed",
         "readyz check failed",
     ]

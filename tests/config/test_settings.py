@@ -39,6 +39,7 @@ default_service = ""
 compat = true
 max_connections = 10000
 unix_mode = ""
+warm_up = []
 min_upload_rate = "32B"
 [admin]
 listen = "0.0.0.0:8077"

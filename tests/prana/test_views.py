@@ -21,7 +21,7 @@ def beside(name: str, port: int) -> AppBeside:
 
 def views_of(*apps: AppBeside) -> Views:
     nothing = cast(Any, None)  # these views read the apps alone
-    views = Views(Settings(apps=(App(),)), nothing, nothing, nothing, {}, None, None, lambda: 0.0, 0.0)
+    views = Views(Settings(apps=(App(),)), nothing, nothing, nothing, {}, nothing, None, None, lambda: 0.0, 0.0)
     views.beside = apps
     return views
 

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
 
 from prana.errors import CertificateRefused, ConnectRefused
 from prana.request import End, Request
-from prana.wire.limits import UPSTREAM_IDLE_TIMEOUT_S
+from prana.wire.limits import UNUSED_IDLE_TIMEOUT_S, UPSTREAM_IDLE_TIMEOUT_S
 from prana.wire.pool import Address, Pool, Usage, idle_timeout_s
 from prana.wire.upstream import UpstreamConnection
 
@@ -193,6 +194,32 @@ async def test_an_address_that_fails_in_the_handshake_leaves_the_others(
     await pool.connect(("h", "10.0.0.1", 80, tls), 1.0)
     assert tls.asked == ["h", "h"]
     assert len(pool) == 1
+
+
+async def test_a_warm_connection_waits_for_its_first_request_longer_than_for_another(
+    pool: Pool, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def create(make: Callable[[], UpstreamConnection], *_: object) -> tuple[FakeTransport, UpstreamConnection]:
+        connection, transport = make(), FakeTransport(sockname=("127.0.0.1", 1))
+        connection.connection_made(transport)
+        return transport, connection
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create)
+    here: Address = ("10.0.0.1", "10.0.0.1", 80, None)
+    await pool.warm(here, 1.0)
+    clock.now_s += UNUSED_IDLE_TIMEOUT_S - 0.1
+    pool.sweep()
+    assert pool.usage(here) == Usage(1, 1, 1)
+    connection = pool.idle(here, inf)
+    assert connection is not None
+    pool.done(connection, True)
+    clock.now_s += UPSTREAM_IDLE_TIMEOUT_S
+    pool.sweep()
+    assert connection.closed, "once it was used it is as any other"
+    await pool.warm(here, 1.0)
+    clock.now_s += UNUSED_IDLE_TIMEOUT_S
+    pool.sweep()
+    assert pool.idle(here, inf) is None
 
 
 @pytest.mark.parametrize(
