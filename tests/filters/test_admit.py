@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -158,6 +159,68 @@ async def test_a_connection_not_made_is_a_failure_unless_the_deadline_ended_it(s
         asked.deadline_s = clock.now_s + 0.0005
         stage.breaker.force = "closed"
     assert (stage.events[Event.FAILURE], stage.events[Event.TIMEOUT]) == (1, 1)
+
+
+REJECTED, SHORT_CIRCUITED = "rejected", "short-circuited"
+
+
+@pytest.mark.parametrize(
+    ("ended", "event"),
+    [
+        (200, Event.SUCCESS),
+        (404, Event.SUCCESS),
+        (500, Event.FAILURE),
+        (ConnectionBroken("x"), Event.FAILURE),
+        (NoInstance("x"), Event.FAILURE),
+        (ResponseTimeout("x"), Event.TIMEOUT),
+        (BadRequest("x"), Event.BAD_REQUEST),
+        (asyncio.CancelledError(), Event.CANCELLED),
+        (REJECTED, Event.SEMAPHORE_REJECTED),
+        (SHORT_CIRCUITED, Event.SHORT_CIRCUITED),
+    ],
+)
+@pytest.mark.parametrize("fallback", [Event.FALLBACK_SUCCESS, Event.FALLBACK_REJECTION, Event.FALLBACK_MISSING])
+async def test_a_command_leaves_the_events_of_a_hystrix_command(
+    stage: Stage, ended: int | BaseException | str, event: Event, fallback: Event
+) -> None:
+    """Such as [TIMEOUT, FALLBACK_SUCCESS]; BAD_REQUEST and CANCELLED never come to the fallback."""
+    if ended == REJECTED:
+        stage.bulkhead.limit = 0
+    if ended == SHORT_CIRCUITED:
+        stage.breaker.force = "open"
+    if fallback is Event.FALLBACK_REJECTION:
+        stage.fallback_bulkhead.limit = 0
+    next = Next(ended if isinstance(ended, BaseException) else answer(ended if isinstance(ended, int) else 200))
+    with suppress(ProxyError, asyncio.CancelledError):
+        await stage.command(request(), next, *([] if fallback is Event.FALLBACK_MISSING else [STATIC]))
+    falls_back = event not in (Event.SUCCESS, Event.BAD_REQUEST, Event.CANCELLED)
+    assert stage.events == {event: 1} | ({fallback: 1} if falls_back else {})
+
+
+async def test_closing_forgets_the_health_window_and_not_what_dashboards_count(stage: Stage, clock: Clock) -> None:
+    await fail(stage)
+    await fail(stage)
+    clock.now_s += 5.1
+    await stage.admit(request(), Next(answer()))
+    assert (stage.breaker.state, stage.breaker.health.request_count) == ("closed", 0)
+    assert stage.metrics.recent_events()[Event.FAILURE] == 2
+
+
+@pytest.mark.parametrize("result", [answer(200), ConnectionBroken("x")])
+async def test_how_long_it_took_counts_too(stage: Stage, clock: Clock, result: Response | ProxyError) -> None:
+    settings = BreakerSettings(request_volume=1, error_percentage=101, slow_call_percentage=100, slow_call_s=1.0)
+    stage.breaker = Breaker("orders", settings, clock)
+    stage.admit = Admit(stage.breaker, stage.bulkhead, stage.metrics, clock)
+
+    def later(_: Request) -> Response:
+        clock.now_s += 1.5
+        if isinstance(result, ProxyError):
+            raise result
+        return result
+
+    with suppress(ConnectionBroken):
+        await stage.command(request(), Next(later))
+    assert stage.breaker.reason == "100 % of 1 recent requests to this service took over 1 s"
 
 
 class TestAdaptive:

@@ -90,9 +90,10 @@ def test_the_usual_follows_as_an_exponential_average_of_600_windows(clock: Clock
 
 def test_the_first_ten_windows_are_averaged_plainly(clock: Clock) -> None:
     gradient = Gradient2(AdaptiveSettings(min=1, max=100_000, initial=10_000), clock)
-    window(gradient, clock, in_flight=10_000)
-    expected = 0.8 * 10_000.8 + 0.2 * (10_000.8 * 1.5 * 0.25 / 0.4 + 4)
-    assert window(gradient, clock, took_s=0.4, in_flight=10_000) == pytest.approx(expected, abs=1)
+    for _ in range(9):
+        window(gradient, clock, took_s=0.1, in_flight=10_000)
+    expected = 0.8 * 10_007.2 + 0.2 * (10_007.2 * 1.5 * 0.11 / 0.2 + 4)
+    assert window(gradient, clock, took_s=0.2, in_flight=10_000) == pytest.approx(expected, abs=1)
 
 
 def test_when_an_overload_is_over_what_was_usual_in_it_is_soon_forgotten(clock: Clock) -> None:

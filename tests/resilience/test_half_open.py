@@ -60,6 +60,23 @@ def test_trials_are_judged_together_once_those_missing_cannot_change_the_verdict
         assert state_of(breaker) == state, "trials that end later are late"
 
 
+def test_trials_that_have_ended_leave_room_for_no_others(half_open: Callable[..., Breaker]) -> None:
+    breaker = half_open(half_open_permits=5)
+    for permit in permits(breaker, 2):
+        breaker.record(permit, Verdict.SUCCESS)
+    assert len(permits(breaker, CALLERS)) == 3
+
+
+def test_slow_trials_are_judged_together_too(half_open: Callable[..., Breaker]) -> None:
+    """At a threshold of 50 % of three, one slow one is not enough to open, nor a quick one beside it to close."""
+    breaker = half_open(half_open_permits=3, slow_call_percentage=50, slow_call_s=1.0)
+    for duration_s in (2.0, 0.5):
+        breaker.record(permits(breaker, 1)[0], Verdict.SUCCESS, duration_s)
+        assert state_of(breaker) == "half-open"
+    breaker.record(permits(breaker, 1)[0], Verdict.SUCCESS, 2.0)
+    assert (state_of(breaker), breaker.reason) == ("open", "of 3 trials: 2 slow")
+
+
 def test_a_failed_round_says_how_many_and_starts_a_full_sleep_window(
     half_open: Callable[..., Breaker], clock: Clock
 ) -> None:

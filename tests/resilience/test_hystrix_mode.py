@@ -83,6 +83,16 @@ def test_a_later_snapshot_may_trip_when_the_successes_have_left_the_window(break
     assert breaker.retry_after_s == pytest.approx(SLEEP_S - 3.0 + TICK_S)
 
 
+def test_an_outcome_counts_in_the_bucket_in_which_it_comes(breaker: Breaker, clock: Clock) -> None:
+    (late,) = permits(breaker, 1)
+    requests(breaker, failures=5)
+    clock.now_s += INTERVAL_S + TICK_S
+    breaker.record(late, Verdict.SUCCESS)
+    assert breaker.health.request_count == 5
+    clock.now_s += INTERVAL_S
+    assert breaker.health.request_count == 6
+
+
 def test_testTripCircuitOnFailuresAboveThreshold(breaker: Breaker, clock: Clock) -> None:
     requests(breaker, successes=10, failures=10)
     clock.now_s += INTERVAL_S
