@@ -83,7 +83,7 @@ class Served(Next):
         return Service(name=name, source="static", known=True, policy=policy, metrics=metrics, own=own, **parts)  # type: ignore[arg-type] # not used by the route
 
     def command(self, key: str, policy: CommandPolicy, metrics: ServiceMetrics) -> Command:
-        parts = dict.fromkeys(["breaker", "bulkhead", "fallback_bulkhead"])
+        parts = dict.fromkeys(["breaker", "bulkhead", "fallback_bulkhead", "last_good"])
         return Command(key=key, policy=policy, metrics=metrics.command(key), handler=self, **parts)  # type: ignore[arg-type]
 
 
