@@ -208,6 +208,12 @@ def _service_families(services: list[ServiceView]) -> Iterator[Family]:
             for state in _NODE_STATES
         ],
     )
+    yield Family(
+        "prana_retry_budget",
+        "gauge",
+        "Retries that the budget would grant now.",
+        [({"service": service.name}, service.retry_budget_balance) for service in services],
+    )
     kept = [(service.name, service.last_good) for service in services if service.last_good is not None]
     name, help_text = "prana_last_good_answers", "Answers kept to be given when a service has none."
     yield Family(name, "gauge", help_text, [({"service": service}, view.answers) for service, view in kept])

@@ -259,6 +259,13 @@ def test_kept_answers_are_exported_of_those_who_keep_some(
     assert [list(samples.values()) for samples in shown] == [[3], [4096]]
 
 
+def test_what_is_left_of_the_retry_budget_is_exported(
+    sources_of: Callable[..., Sources], metrics: ProxyMetrics
+) -> None:
+    family = parsed_prometheus(prometheus_text(families(sources_of(), metrics)))["prana_retry_budget"]
+    assert value(family, "prana_retry_budget", service="users") == 99.5
+
+
 def test_instances_are_counted_by_what_the_balancer_may_do(
     sources_of: Callable[..., Sources], metrics: ProxyMetrics, service: ServiceView, node: NodeView
 ) -> None:
