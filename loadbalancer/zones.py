@@ -16,11 +16,20 @@ def zone_of(node: Node) -> str:
     return node.instance.zone.lower()
 
 
-def by_zone(nodes: Sequence[Node]) -> dict[str, list[Node]]:
-    zones: dict[str, list[Node]] = {}
-    for node in nodes:
-        zones.setdefault(zone_of(node), []).append(node)
-    return zones
+class ByZone:
+    """The members by zone. The balancer hands over the same list until it changes, so that is looked at once."""
+
+    def __init__(self) -> None:
+        self._members: Sequence[Node] = ()
+        self._zones: dict[str, list[Node]] = {}
+
+    def of(self, members: Sequence[Node]) -> dict[str, list[Node]]:
+        """Not to be changed."""
+        if members is not self._members:
+            self._members, self._zones = members, {}
+            for node in members:
+                self._zones.setdefault(zone_of(node), []).append(node)
+        return self._zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,30 +96,27 @@ class ZoneAwareRule:
         self._avoidance = avoidance
         self._rng = rng
         self._rule = make_rule()
-        self._members: Sequence[Node] = ()
-        self._zones: dict[str, list[Node]] = {}
+        self._by_zone = ByZone()
         self._rules: dict[str, Rule] = {}
 
     def choose(self, fit: Sequence[Node], members: Sequence[Node], now_s: float) -> Node | None:
-        if members is not self._members:
-            self._learn(members)
-        if len(self._zones) > 1:
-            node = self._choose_in_a_zone(fit, now_s)
+        zones = self._by_zone.of(members)
+        if len(zones) > 1:
+            node = self._choose_in_a_zone(zones, fit, now_s)
             if node is not None:
                 return node
         return self._rule.choose(fit, members, now_s)
 
-    def _choose_in_a_zone(self, fit: Sequence[Node], now_s: float) -> Node | None:
-        snapshots = {name: zone_snapshot(nodes, now_s) for name, nodes in self._zones.items()}
+    def _choose_in_a_zone(self, zones: Mapping[str, list[Node]], fit: Sequence[Node], now_s: float) -> Node | None:
+        snapshots = {name: zone_snapshot(nodes, now_s) for name, nodes in zones.items()}
         available = self._avoidance.available_zones(snapshots, self._rng)
         zone = random_zone(snapshots, available, self._rng) if len(available) < len(snapshots) else None
         if zone is None:
             return None
         fit = [node for node in fit if zone_of(node) == zone]
-        return self._rules[zone].choose(fit, self._zones[zone], now_s) if fit else None
-
-    def _learn(self, members: Sequence[Node]) -> None:
-        """The balancer hands over the same list until it changes."""
-        self._members = members
-        self._zones = by_zone(members)
-        self._rules = {name: self._rules.get(name) or self._make_rule() for name in self._zones}
+        if not fit:
+            return None
+        if zone not in self._rules:  # and so that those of zones long gone do not add up:
+            kept = {name: rule for name, rule in self._rules.items() if name in zones}
+            self._rules = {**kept, zone: self._make_rule()}
+        return self._rules[zone].choose(fit, zones[zone], now_s)

@@ -5,7 +5,7 @@ from random import Random
 
 from loadbalancer.availability import AvailabilityPredicate, FilteredTurn
 from loadbalancer.node import Node
-from loadbalancer.zones import ZoneAvoidance, by_zone, zone_of, zone_snapshot
+from loadbalancer.zones import ByZone, ZoneAvoidance, zone_of, zone_snapshot
 
 
 class ZoneAvoidanceRule:
@@ -20,9 +20,13 @@ class ZoneAvoidanceRule:
         self._avoidance = avoidance
         self._rng = rng
         self._turn = FilteredTurn()
+        self._by_zone = ByZone()
 
     def choose(self, fit: Sequence[Node], members: Sequence[Node], now_s: float) -> Node:
         available = [node for node in fit if self._available(node, now_s)]
-        zones = {name: zone_snapshot(nodes, now_s) for name, nodes in by_zone(members).items()}
-        good = {"", *self._avoidance.available_zones(zones, self._rng)}
-        return self._turn.take([node for node in available if zone_of(node) in good] or available or fit)
+        zones = self._by_zone.of(members)
+        if len(zones) > 1:
+            snapshots = {name: zone_snapshot(nodes, now_s) for name, nodes in zones.items()}
+            good = {"", *self._avoidance.available_zones(snapshots, self._rng)}
+            available = [node for node in available if zone_of(node) in good] or available
+        return self._turn.take(available or fit)

@@ -186,9 +186,12 @@ def test_each_zone_has_a_rule_of_its_own() -> None:
 
     service = Service(2, 2, 2)
     service.rule = ZoneAwareRule(make_rule, ZoneAvoidance(), Random(1))
-    service.chosen()
-    service.chosen()
-    assert len(made) == 4
+    assert service.zones() == "abc"
+    assert len(made) == 1
+    service.busy("c1")
+    for _ in range(3):
+        assert service.zones() == "ab"
+    assert len(made) == 3
 
 
 def test_while_no_zone_is_avoided_the_rule_chooses_among_all() -> None:
