@@ -44,7 +44,7 @@ def _shadowing(route: RoutePolicy, before: Sequence[Located]) -> list[Path]:
         if left & each.methods:
             taking.append(at)
             left -= each.methods
-    return taking if route.methods and not left else []
+    return taking if not left else []
 
 
 def _covers(route: RoutePolicy, other: RoutePolicy) -> bool:

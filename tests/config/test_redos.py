@@ -77,6 +77,7 @@ def test_a_repetition_of_what_divides_in_many_ways(pattern: str) -> None:
         r"/.*a.*b[^/]*",
         "/(?=.*a)(?=.*b).*c",
         "/orders/[^/]*[0-9]+[^/]*/x",
+        "/[^b]*b?/[^c]*c?/[^d]*d?/x",
         "/(?:.*a){2}(?:.*b)",
         r"/\D*[ab]+?\w*?/x",
         "/.*[ab]*[^a]++x",

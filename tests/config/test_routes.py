@@ -150,6 +150,15 @@ def test_a_route_has_a_fallback_of_its_own_or_its_services_as_a_whole(load_text:
     assert shown[(3, "fallback", 0, "status")] == "default"
 
 
+def test_a_chain_of_a_route_has_no_origins_in_that_of_its_service(load_text: Load) -> None:
+    two = "fallback = [{ last_good = true, max_age = '1m' }, { body = 'b', status = 203 }]"
+    written = two.replace("'b', status = 203", "'c'").replace(", max_age = '1m'", "")
+    of_service = "[services.orders]\ninstances = ['127.0.0.1:1']"
+    loaded = load_text(f"{of_service}\n{two}\n[[services.orders.routes]]\nprefix = '/a'\n{written}")
+    shown = {path[3:]: place for path, _, place in effective(loaded) if "routes" in path}
+    assert (shown[("fallback", 0, "max_age")], shown[("fallback", 1, "status")]) == ("default", "default")
+
+
 def test_a_fallback_that_is_wrong_is_told_where_it_was_written(problems_of: Problems) -> None:
     wrong = "fallback = { body = 'a', json = 1 }"
     of_service = f"[services.orders]\ninstances = ['127.0.0.1:1']\n{wrong}\n[[services.orders.routes]]\nprefix = '/a'"
@@ -263,6 +272,7 @@ REACHED = [
     ["pattern = '/a/.*'", "prefix = '/a'"],
     ["prefix = '/a/b'", "pattern = '/a/b*'"],
     ["prefix = '/a'", "pattern = '/a/b|/c'"],
+    ["prefix = '/a/b'", "pattern = '/a/b/*x'"],
     ["prefix = '/a'", "pattern = '/[ab]/c'"],
 ]
 
