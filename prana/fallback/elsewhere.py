@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from prana.errors import ProxyError
+from prana.errors import Fault, ProxyError
 from prana.fallback.substitute import Kind
 from prana.request import Request, Response
 from prana.service import Service
@@ -32,7 +32,9 @@ class Elsewhere:
         try:
             service = await self._find(self._name)
             return await self._ask(service, request) if service is not None else None
-        except ProxyError:
+        except ProxyError as error:
+            if error.fault is Fault.DOWNSTREAM:
+                raise
             return None
 
     async def _ask(self, service: Service, request: Request) -> Response | None:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from prana.fallback.kept import Kept, when_whole
 from prana.fallback.store import AnswerStore
 from prana.fallback.substitute import Kind
+from prana.kept import Kept, when_whole
 from prana.request import End, Request, Response
 from prana.sharing import may_be_kept, may_share
 from prana.wire.fields import Field, Headers

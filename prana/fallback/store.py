@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from prana.fallback.kept import Kept
+from prana.kept import Kept
 from prana.sharing import Selecting, selecting, varying
 from prana.wire.fields import Headers
 

@@ -22,4 +22,5 @@ class Substitute(Protocol):
     def kind(self) -> Kind: ...
 
     async def __call__(self, request: Request) -> Response | None:
-        """Its answer, without the headers that tell of a fallback; None when it has none to this request."""
+        """Its answer, without the headers that tell of a fallback; None when it has none to this request. Raises
+        ProxyError only for what the caller has caused, which ends the walk."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from admin.metrics import CommandMetrics, Event
 from prana.errors import Fault, ProxyError, ResponseTimeout
-from prana.fallback.kept import Kept, when_whole
+from prana.kept import Kept, when_whole
 from prana.request import Attempt, End, Handler, Request, Response
 from prana.sharing import Likeness, likeness, may_answer_alike, may_share
 from prana.wire.fields import Field

@@ -5,8 +5,8 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prana.fallback.kept import Kept
 from prana.fallback.store import AnswerStore
+from prana.kept import Kept
 from prana.request import Response
 from prana.wire.fields import IN_RESPONSES, Field, FieldLines, Headers
 

@@ -283,3 +283,25 @@ async def test_a_request_holds_one_place_of_its_service_whatever_becomes_of_the_
             answer = await running.ask(get(b"/orders/"))
             assert answer.value(b"X-Prana-Fallback") == kind + b"; reason=http_500"
             await until(lambda: running.idle)
+
+
+async def test_a_caller_that_stops_sending_its_body_learns_that_and_gets_no_fallback(
+    start_sidecar: StartSidecar, start_upstream: StartUpstream
+) -> None:
+    async def refusing(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(response(b"", status=b"503 No"))
+        await peer.ended()
+
+    primary, backup = await start_upstream(refusing), await start_upstream()
+    running = await start_sidecar(
+        primary.port,
+        retry=NO_RETRY,
+        fallback=(OTHER, Fallback(body="never")),
+        more={"backup": policy_of(backup.port, idle_timeout=0.1)},
+    )
+    caller = await running.open()
+    answer = await caller.ask(post(b"/orders/", b"first and last")[: -len(b" and last")])
+    assert answer.problem == (408, "http_request_error")
+    await until(lambda: running.idle)
+    assert running.service().metrics.fallbacks_by_kind == {}
