@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pybreaker import CircuitBreakerListener
 
-from prana.config.settings import Breaker
+from prana.config.settings import Adaptive, Breaker
 from prana.resilience.breaker import Breaker as Circuit
+from prana.resilience.breaker import BreakerSettings
 
 from .conftest import (
     NO_RETRY,
@@ -118,6 +119,56 @@ async def test_a_trial_whose_caller_leaves_makes_room_for_the_next(
     instance.may_answer.set()
     assert (await running.ask(ASK)).status == 200
     assert circuit_of(running).state == "closed"
+
+
+async def test_every_setting_of_a_breaker_and_an_adaptive_limit_arrives(
+    start_sidecar: StartSidecar, upstream: Upstream
+) -> None:
+    breaker = Breaker(
+        enabled=True,
+        window=2.0,
+        request_volume=5,
+        error_percentage=60,
+        sleep_window=0.5,
+        mode="hystrix",
+        health_interval=0.1,
+        force="closed",
+        slow_call_percentage=70,
+        slow_call_duration=0.2,
+        half_open_permits=3,
+        ramp=4.0,
+    )
+    adaptive = Adaptive(enabled=True, min=2, max=9, initial=7)
+    running = await start_sidecar(upstream.port, timeout=3.0, breaker=breaker, adaptive=adaptive)
+    assert circuit_of(running).settings == BreakerSettings(
+        enabled=True,
+        window_s=2.0,
+        request_volume=5,
+        error_percentage=60,
+        sleep_window_s=0.5,
+        mode="hystrix",
+        health_interval_s=0.1,
+        force="closed",
+        slow_call_percentage=70,
+        slow_call_s=0.2,
+        half_open_permits=3,
+        max_trial_s=3.5,
+        ramp_s=4.0,
+    )
+    assert running.service().own.bulkhead.limit == 7
+
+
+async def test_in_mode_hystrix_it_opens_at_a_snapshot_by_itself(
+    start_sidecar: StartSidecar, upstream: Upstream, instance: Instance
+) -> None:
+    breaker = Breaker(mode="hystrix", health_interval=0.2, request_volume=5, sleep_window=60.0)
+    running = await start_sidecar(upstream.port, retry=NO_RETRY, breaker=breaker)
+    instance.works = False
+    caller = await running.open()
+    for _ in range(5):
+        assert (await caller.ask(ASK)).status == 500
+    await until(lambda: circuit_of(running).state == "open")
+    assert (await caller.ask(ASK)).status == 503
 
 
 class Changes(CircuitBreakerListener):
