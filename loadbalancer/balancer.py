@@ -120,7 +120,8 @@ class Balancer:
                 node = self._new_node(instance)
                 if before:  # else it is new to us only
                     node.ramp(self._slow_start_s, now_s)
-            elif instance.last_dirty_ms > node.instance.last_dirty_ms:
+            elif instance.last_dirty_ms > node.last_dirty_ms:
+                node.last_dirty_ms = instance.last_dirty_ms
                 self._forgive(node, now_s)
             node.instance = instance
             self._members[key] = node

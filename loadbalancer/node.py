@@ -31,6 +31,7 @@ class Node:
         "failures",
         "instance",
         "key",
+        "last_dirty_ms",
         "load",
         "ramp_ends_s",
         "ramp_s",
@@ -49,6 +50,7 @@ class Node:
     ) -> None:
         self.instance = instance  # replaced when only status or metadata change
         self.key = NodeKey.of(instance)
+        self.last_dirty_ms = instance.last_dirty_ms  # the newest ever read: servers that lag show older ones again
         self.load = PeakEwma()
         self.standing = standing
         self.stats = stats  # kept for Ribbon's rules only

@@ -2,16 +2,11 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from loadbalancer.balancer import Balancer, Event, PanicEvent
+from loadbalancer.balancer import Balancer
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.load import UNMEASURED_S
-from loadbalancer.node import Node
 from loadbalancer.outcome import Outcome
-from loadbalancer.pick import Pick
 from loadbalancer.rules.p2c_ewma import P2cEwma
 from registry.instance import Status
 
@@ -428,95 +423,3 @@ def test_the_answers_of_the_process_before_are_not_held_against_the_new_one() ->
     for pick in late:
         pick.report(Outcome.FAILURE, 0.01)
     assert (f.nodes[0].ejected, f.nodes[0].failures) == (False, 8)
-
-
-class BalancerMachine(RuleBasedStateMachine):
-    """Whatever happens in whatever order: accounts balance, one probe a node, no more out than allowed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.clock = Clock()
-        self.out: set[Node] = set()
-        self.balancer = Balancer(
-            P2cEwma(Random(1)), EjectionSettings(consecutive_failures=2), self.clock, Random(2), self.hear
-        )
-        self.under_way: list[Pick] = []
-        self.unreported: dict[Pick, bool] = {}  # those are probes where True
-        self.outcomes = {Outcome.SUCCESS: 0, Outcome.FAILURE: 0, Outcome.IGNORED: 0}
-        self.seen: set[Node] = set()
-        self.join(range(4))
-
-    def hear(self, event: Event) -> None:
-        if isinstance(event, PanicEvent):
-            return
-        assert (event.node in self.out) != event.ejected or event.reason == "probe_failed"
-        if event.ejected:
-            self.out.add(event.node)
-            members = len(self.balancer.nodes)
-            out = sum(node.ejected for node in self.balancer.nodes)
-            assert event.reason == "probe_failed" or out * 2 <= members
-        else:
-            self.out.remove(event.node)
-
-    @rule(members=st.sets(st.integers(0, 6)))
-    def join(self, members: "set[int] | range") -> None:
-        before = set(self.balancer.nodes)
-        removed = self.balancer.update([instance(n) for n in members])
-        assert set(removed) == before - set(self.balancer.nodes)
-        self.out -= set(removed)
-        self.seen |= set(self.balancer.nodes)
-
-    @rule(avoid=st.sets(st.integers(0, 6)))
-    def pick(self, avoid: set[int]) -> None:
-        nodes = self.balancer.nodes
-        tried = {nodes[n] for n in avoid if n < len(nodes)}
-        probing = {node for node in nodes if node.standing.probing}
-        pick = self.balancer.pick(tried)
-        assert (pick is None) == (not nodes)
-        if pick is None:
-            return
-        is_probe = pick.node.standing.probing and pick.node not in probing
-        if pick.node.ejected and not is_probe:
-            assert all(node.ejected or node in tried for node in nodes), "only in panic, or untried among tried ones"
-        if pick.node in tried:
-            assert all(node in tried for node in nodes if not node.ejected)
-        self.under_way.append(pick)
-        self.unreported[pick] = is_probe
-
-    @precondition(lambda self: self.under_way)
-    @rule(data=st.data(), outcome=st.sampled_from(Outcome))
-    def report(self, data: st.DataObject, outcome: Outcome) -> None:
-        pick = data.draw(st.sampled_from(self.under_way))
-        pick.report(outcome, 0.01)
-        if self.unreported.pop(pick, None) is not None:
-            self.outcomes[outcome] += 1
-
-    @precondition(lambda self: self.under_way)
-    @rule(data=st.data())
-    def release(self, data: st.DataObject) -> None:
-        pick = data.draw(st.sampled_from(self.under_way))
-        pick.release()
-        self.under_way.remove(pick)
-        self.unreported.pop(pick, None)
-
-    @rule(seconds=st.floats(0, 100))
-    def wait(self, seconds: float) -> None:
-        self.clock.now_s += seconds
-
-    @invariant()
-    def accounts_balance(self) -> None:
-        for node in self.seen:
-            assert node.pending == sum(pick.node is node for pick in self.under_way)
-        assert sum(node.successes for node in self.seen) == self.outcomes[Outcome.SUCCESS]
-        assert sum(node.failures for node in self.seen) == self.outcomes[Outcome.FAILURE]
-
-    @invariant()
-    def every_probe_is_one_request_under_way(self) -> None:
-        for node in self.balancer.nodes:
-            probes = sum(is_probe and pick.node is node for pick, is_probe in self.unreported.items())
-            assert probes == node.standing.probing
-            assert node.ejected == (node in self.out)
-
-
-TestBalancerMachine = BalancerMachine.TestCase
-TestBalancerMachine.settings = settings(max_examples=60, stateful_step_count=60)
