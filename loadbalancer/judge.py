@@ -49,7 +49,7 @@ class Judge:
         if pick.ticket != standing.current:
             return None
         if self._shadow:
-            if node.shadow is None or outcome is Outcome.IGNORED or pick.started_s < node.shadow.retry_at_s:
+            if node.shadow is None or pick.started_s < node.shadow.retry_at_s:
                 return None
             standing = node.shadow
             standing.probing = standing.ejected

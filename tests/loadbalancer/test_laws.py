@@ -100,6 +100,7 @@ class BalancerMachine(RuleBasedStateMachine):
             if number != n:
                 assert state(node, self.clock()) == before[node]
             else:
+                self.unreported |= {pick: False for pick in self.unreported if pick.node is node}
                 assert not (node.ejected or node.would_be_ejected or node.consecutive_failures)
                 assert node.weight(self.clock()) == 0.1
 
