@@ -15,6 +15,9 @@ def balancing_findings(settings: Settings, given: Container[Path]) -> Iterator[F
     yield from _tuning(("defaults", "balancer"), defaults.ribbon, [defaults, *(each for _, each in own)], given)
     for at, balancer in own:
         yield from _tuning(at, balancer.ribbon, [balancer], given)
+        if (*at, "slow_start") in given and balancer.rule in RIBBON_RULES:
+            message = "has no effect with one of Ribbon's rules"
+            yield Finding(((*at, "slow_start"), (*at, "rule")), message, warning=True)
     if settings.own_zone:
         yield from _instances_of_no_zone(settings)
         return

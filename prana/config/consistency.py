@@ -14,6 +14,7 @@ from prana.config.settings import (
     AppHealth,
     Breaker,
     CommandPolicy,
+    Eject,
     Policy,
     ServicePolicy,
     Settings,
@@ -124,13 +125,23 @@ def _collide(one: Address, other: Address) -> bool:
 
 
 def _policy(at: Path, policy: Policy, given: Container[Path]) -> Iterator[Finding]:
-    base, longest = (*at, "eject", "base"), (*at, "eject", "max")
-    eject = policy.eject
+    yield from _eject((*at, "eject"), policy.eject, given)
+    yield from _command(at, policy, given)
+    yield from _tls((*at, "tls"), policy.tls, given)
+
+
+def _eject(at: Path, eject: Eject, given: Container[Path]) -> Iterator[Finding]:
+    base, longest = (*at, "base"), (*at, "max")
     if eject.base_s > eject.max_s and (base in given or longest in given):
         message = f"is {format_duration(eject.base_s)}; allowed is up to eject.max ({format_duration(eject.max_s)})"
         yield Finding((base, longest), message)
-    yield from _command(at, policy, given)
-    yield from _tls((*at, "tls"), policy.tls, given)
+    most, panic = (*at, "max_ejected_percent"), (*at, "panic_percent")
+    if eject.max_ejected_percent > 100 - eject.panic_percent and (most in given or panic in given):
+        message = (
+            f"is {eject.max_ejected_percent}, but with less than {eject.panic_percent} percent in rotation "
+            "(eject.panic_percent) ejection is ignored"
+        )
+        yield Finding((most, panic), message, warning=True)
 
 
 def _command(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterator[Finding]:
