@@ -81,7 +81,16 @@ def test_the_age_at_arrival_counts() -> None:
     found = store.find(b"/a", [])
     assert found is not None and found[1] == 4.0
     store.put(b"/b", [], kept(b"1"), age_s=10.1)
+    assert len(store) == 1, "it would only take memory"
     assert store.find(b"/b", []) is None
+
+
+def test_of_several_that_would_do_the_latest_is_found() -> None:
+    store = AnswerStore(10_000, 10.0, Clock())
+    store.put(b"/a", asking(accept=b"a", origin=b"b"), kept(b"1", (b"Vary", b"Accept")))
+    store.put(b"/a", asking(accept=b"x", origin=b"o"), kept(b"2", (b"Vary", b"Origin")))
+    assert content(store, request=asking(accept=b"a", origin=b"o")) == b"2"
+    assert content(store, request=asking(accept=b"a", origin=b"b")) == b"1"
 
 
 def test_the_query_is_part_of_the_path() -> None:

@@ -147,6 +147,7 @@ def from_elsewhere(attribute: str, value: object) -> Request:
         (asking(method=b"HEAD"), asking(method=b"HEAD")),
         (asking(method=b"POST"), asking(method=b"POST")),
         (with_body(), with_body()),
+        (from_elsewhere("upgrade", object()), from_elsewhere("upgrade", object())),
     ],
 )
 async def test_requests_that_may_be_answered_otherwise_each_call(bench: Bench, one: Request, other: Request) -> None:

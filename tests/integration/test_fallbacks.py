@@ -1,5 +1,6 @@
 """Fallback chains seen from outside."""
 
+import asyncio
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from .conftest import (
     silent,
     until,
 )
+from .test_proxy_upgrade import HANDSHAKE
 
 
 async def test_a_file_is_read_at_start_and_answers(
@@ -236,6 +238,34 @@ async def test_a_caller_that_hangs_up_is_asked_for_nowhere_else(
     assert running.service().metrics.fallbacks_by_kind == {}
 
 
+async def test_a_handshake_is_not_made_elsewhere(start_sidecar: StartSidecar, start_upstream: StartUpstream) -> None:
+    primary, backup = await start_upstream(failing), await start_upstream()
+    running = await start_sidecar(
+        primary.port,
+        websocket=True,
+        fallback=(OTHER, Fallback(body="static")),
+        more={"backup": policy_of(backup.port, websocket=True)},
+    )
+    answer = await running.ask(get(b"/orders/chat", *HANDSHAKE))
+    assert (answer.body, backup.connections) == (b"static", 0)
+
+
+async def test_the_bytes_of_the_other_service_may_take_as_long_as_it_is_allowed(
+    start_sidecar: StartSidecar, start_upstream: StartUpstream
+) -> None:
+    async def hesitating(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+        await asyncio.sleep(0.2)
+        await peer.send(b"k")
+
+    primary, backup = await start_upstream(failing), await start_upstream(hesitating)
+    running = await start_sidecar(
+        primary.port, retry=NO_RETRY, idle_timeout=0.05, fallback=(OTHER,), more={"backup": policy_of(backup.port)}
+    )
+    assert (await running.ask(get(b"/orders/"))).body == b"ok"
+
+
 async def test_a_service_that_nobody_has_has_no_answer(start_sidecar: StartSidecar, upstream: Upstream) -> None:
     running = await start_sidecar(upstream.port, retry=NO_RETRY, fallback=(OTHER, Fallback(body="static")))
     await upstream.stop()
@@ -263,6 +293,9 @@ async def test_routes_keep_last_good_answers_with_the_service_whose_chain_they_h
     assert [(await running.ask(get(path))).status for path in paths] == [200, 200, 200]
     await upstream.stop()
     assert [(await running.ask(get(path))).status for path in paths] == [200, 502, 200]
+    own, first, second = running.service().commands
+    assert own.last_good is first.last_good is not None
+    assert second.last_good is None
 
 
 async def test_a_request_holds_one_place_of_its_service_whatever_becomes_of_the_other(
