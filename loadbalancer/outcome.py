@@ -14,10 +14,10 @@ class Outcome(StrEnum):
 class Trouble(StrEnum):
     """What was the matter, as far as judges of nodes differ about it."""
 
-    NONE = "none"  # an answer came, whatever its status but those of LIMITED and THROTTLED
+    NONE = "none"  # an answer came, whatever its status but those of LIMITED and THROTTLED, and even if no good HTTP
     LIMITED = "limited"  # 429: it works, but does no more for us now
     THROTTLED = "throttled"  # 502, 503 or 504: an answer that says that there is none
-    BROKEN = "broken"  # no answer: a timeout, a reset, no HTTP
+    BROKEN = "broken"  # no answer, or not all of it: a timeout, a reset
     REFUSED = "refused"  # nobody listens there
 
 

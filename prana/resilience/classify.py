@@ -8,7 +8,15 @@ service's answer.
 from collections.abc import Collection
 
 from loadbalancer.outcome import Outcome, Trouble
-from prana.errors import ConnectRefused, ConnectTimeout, Fault, Overloaded, ProxyError, ResponseTimeout
+from prana.errors import (
+    ConnectionBroken,
+    ConnectRefused,
+    ConnectTimeout,
+    Fault,
+    Overloaded,
+    ProxyError,
+    ResponseTimeout,
+)
 from prana.resilience.gradient import Load
 from prana.resilience.verdict import Verdict
 
@@ -18,6 +26,8 @@ _TOO_MANY_REQUESTS = 429
 _SHED = (_TOO_MANY_REQUESTS, 503, 504)  # by the instance, or not answered in time by what is behind it
 # Those throttled are what Ribbon's HttpClientLoadBalancerErrorHandler takes for SERVER_THROTTLED.
 _TROUBLES = {_TOO_MANY_REQUESTS: Trouble.LIMITED, **dict.fromkeys((502, 503, 504), Trouble.THROTTLED)}
+# Ribbon's SocketException and SocketTimeoutException; of bad HTTP and bad TLS its circuit takes no notice.
+_NO_ANSWER = (ConnectTimeout, ResponseTimeout, ConnectionBroken)
 
 
 def is_idempotent(method: bytes | str) -> bool:
@@ -55,8 +65,7 @@ def trouble_of_error(error: BaseException) -> Trouble:
     """What was the matter with the instance in a failed attempt."""
     if isinstance(error, ConnectRefused):
         return Trouble.REFUSED
-    upstream = isinstance(error, ProxyError) and error.fault is Fault.UPSTREAM
-    return Trouble.BROKEN if upstream else Trouble.NONE
+    return Trouble.BROKEN if isinstance(error, _NO_ANSWER) else Trouble.NONE
 
 
 def outcome_of_error(error: BaseException) -> Outcome:

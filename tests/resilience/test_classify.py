@@ -8,11 +8,13 @@ from prana.errors import (
     ConnectionBroken,
     ConnectRefused,
     ConnectTimeout,
+    LoopDetected,
     NoInstance,
     Overloaded,
     ProxyError,
     RegistryNotRead,
     ResponseTimeout,
+    TlsFailed,
     UpstreamProtocolError,
 )
 from prana.resilience.classify import (
@@ -117,7 +119,9 @@ def test_judges_of_nodes_are_told_what_was_the_matter() -> None:
     throttled = dict.fromkeys((502, 503, 504), Trouble.THROTTLED)
     assert troubles == dict.fromkeys(troubles, Trouble.NONE) | {429: Trouble.LIMITED} | throttled
     assert trouble_of_error(ConnectRefused("x")) is Trouble.REFUSED
-    for error in (ConnectTimeout("x"), ResponseTimeout("x"), ConnectionBroken("x"), UpstreamProtocolError("x")):
+    for error in (ConnectTimeout("x"), ResponseTimeout("x"), ConnectionBroken("x")):
         assert trouble_of_error(error) is Trouble.BROKEN
+    for answer in (UpstreamProtocolError("x"), TlsFailed("x"), LoopDetected("x")):
+        assert trouble_of_error(answer) is Trouble.NONE, "Ribbon's circuit is about connections"
     for mistake in (Overloaded("x"), BadRequest("x"), CancelledError(), KeyError("a mistake of ours")):
         assert trouble_of_error(mistake) is Trouble.NONE
