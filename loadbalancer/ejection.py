@@ -196,8 +196,9 @@ class Standing:
         """The node is no longer a member: nothing that is still under way counts."""
         self.current += 1
 
-    def readmit(self) -> None:
+    def readmit(self, now_s: float) -> None:
         """Back into the rotation with a clean record."""
+        self.retry_at_s = min(self.retry_at_s, now_s)  # until then nothing counts for a shadow
         self.ejected = False
         self.probing = False
         self.reason = None

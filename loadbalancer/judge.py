@@ -54,7 +54,7 @@ class Judge:
             standing = node.shadow
             standing.probing = standing.ejected
         if standing.probing:
-            return self._judge_probe(node, standing, outcome, latency_s, now_s)
+            return self._judge_probe(nodes, node, standing, outcome, latency_s, now_s)
         if outcome is Outcome.IGNORED:
             return None
         complaint = standing.succeed(latency_s) if outcome is Outcome.SUCCESS else standing.fail(trouble)
@@ -68,39 +68,31 @@ class Judge:
             events += self._compare(nodes, now_s)
         return events or None
 
-    def readmit(self, node: Node, reason: Reason) -> Sequence[EjectionEvent]:
+    def readmit(self, node: Node, reason: Reason, now_s: float) -> Sequence[EjectionEvent]:
         """A clean record; an event if the node was out."""
         standing = node.shadow if self._shadow else node.standing
         if standing is None:
             return ()
         was_ejected = standing.ejected
-        standing.readmit()
+        standing.readmit(now_s)
         return [EjectionEvent(node, False, reason, 0.0, self._shadow)] if was_ejected else ()
 
     def _judge_probe(
-        self, node: Node, standing: Standing, outcome: Outcome, latency_s: float, now_s: float
+        self, nodes: Sequence[Node], node: Node, standing: Standing, outcome: Outcome, latency_s: float, now_s: float
     ) -> Sequence[EjectionEvent]:
         if outcome is Outcome.IGNORED:
             standing.withdraw_probe()
             return ()
-        if outcome is Outcome.SUCCESS and latency_s <= standing.limit_s:
-            return self.readmit(node, Reason.PROBE_SUCCEEDED)
+        if outcome is Outcome.SUCCESS and (latency_s <= standing.limit_s or self._is_usual(nodes, latency_s)):
+            return self.readmit(node, Reason.PROBE_SUCCEEDED, now_s)
         return [self._eject(node, standing, Reason.PROBE_FAILED, now_s)]
 
     def _compare(self, nodes: Sequence[Node], now_s: float) -> Sequence[EjectionEvent]:
         """Eject those that are slow beside their peers, the slowest first."""
-        settings = self._settings.latency
-        measured = []
-        for node in nodes:
-            standing = node.shadow if self._shadow else node.standing
-            if standing is None or standing.latencies is None or standing.ejected or node.ejected:
-                continue
-            median_s = standing.latencies.median_s(settings.min_samples)
-            if median_s is not None:
-                measured.append((median_s, node, standing))
-        if len(measured) < settings.min_nodes:
+        measured = self._measured(nodes)
+        if len(measured) < self._settings.latency.min_nodes:
             return ()
-        limit = limit_s([median_s for median_s, _, _ in measured], settings.deviations, settings.floor_s)
+        limit = self._limit_s(measured)
         slow = sorted((each for each in measured if each[0] > limit), key=lambda each: each[0], reverse=True)
         events = []
         for _, node, standing in slow:
@@ -108,6 +100,27 @@ class Judge:
                 standing.limit_s = limit
                 events.append(self._eject(node, standing, Reason.LATENCY, now_s))
         return events
+
+    def _is_usual(self, nodes: Sequence[Node], latency_s: float) -> bool:
+        """Whether peers are as slow by now as a node that was ejected beside faster ones."""
+        measured = self._measured(nodes)
+        return bool(measured) and latency_s <= self._limit_s(measured)
+
+    def _measured(self, nodes: Sequence[Node]) -> list[tuple[float, Node, Standing]]:
+        """The nodes that can be compared, with their medians."""
+        measured = []
+        for node in nodes:
+            standing = node.shadow if self._shadow else node.standing
+            if standing is None or standing.latencies is None or standing.ejected or node.ejected:
+                continue
+            median_s = standing.latencies.median_s(self._settings.latency.min_samples)
+            if median_s is not None:
+                measured.append((median_s, node, standing))
+        return measured
+
+    def _limit_s(self, measured: Sequence[tuple[float, Node, Standing]]) -> float:
+        settings = self._settings.latency
+        return limit_s([median_s for median_s, _, _ in measured], settings.deviations, settings.floor_s)
 
     def _may_eject_one_more(self, nodes: Sequence[Node]) -> bool:
         out = sum(node.ejected or (self._shadow and node.would_be_ejected) for node in nodes) + 1

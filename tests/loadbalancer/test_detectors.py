@@ -196,6 +196,18 @@ def test_a_node_ejected_for_its_latency_is_probed_for_it() -> None:
     assert slow.ejected
 
 
+def test_a_slow_node_is_back_when_all_have_become_as_slow() -> None:
+    f = Latencies(latency())
+    f.rounds(40, odd_s=0.2)
+    slow = f.nodes[0]
+    for _ in range(60):
+        for node in f.nodes[1:]:
+            f.attempt(node, Outcome.SUCCESS, 0.3)
+    f.clock.now_s = max(f.clock.now_s, slow.standing.retry_at_s)
+    f.pick().report(Outcome.SUCCESS, 0.3)
+    assert f.told()[-1] == (slow, False, "probe_succeeded")
+
+
 def test_failures_say_nothing_about_latency() -> None:
     f = Latencies(latency())
     for _ in range(40):

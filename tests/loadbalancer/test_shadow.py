@@ -108,6 +108,8 @@ def test_an_instance_that_registers_anew_is_forgiven_in_the_shadow_too() -> None
     assert [(event.ejected, event.reason, event.shadow) for event in f.events[1:]] == [
         (False, "registered_again", True)
     ]
+    f.attempt(f.nodes[0], Outcome.FAILURE, trouble=Trouble.REFUSED)
+    assert f.nodes[0].would_be_ejected, "what the new process does counts at once"
 
 
 def test_latency_can_be_tried_in_the_shadow() -> None:
