@@ -165,6 +165,17 @@ class Balancer:
         """Claim this very node, for an attempt that serves no caller and counts as any other."""
         return Pick(node, self._clock(), node.standing.ticket, self._settle)
 
+    def broke_off(self, pick: Pick) -> None:
+        """The instance ended the body of an answer too early, after its headers were reported and before the release:
+        a failure of the node besides. Ribbon, which knows of no body, is not told."""
+        now_s, node = self._clock(), pick.node
+        self._hear(pick, Outcome.FAILURE, 0.0, Trouble.BROKEN, now_s)
+        node.failures += 1
+        node.consecutive_failures += 1
+        node.load.punish(0.0, now_s)
+        if self._untold:
+            self._tell()
+
     def _others(self, avoid: Collection[Node]) -> list[Node]:
         """Whatever is in rotation has failed this very request: well nodes farther away, or else ejected ones, which
         may have recovered meanwhile."""
@@ -186,11 +197,7 @@ class Balancer:
     def _settle(self, pick: Pick, outcome: Outcome, latency_s: float, trouble: Trouble, retry_after_s: float) -> None:
         now_s = self._clock()
         node = pick.node
-        events = self._judge.hear(self._nodes, pick, outcome, latency_s, trouble, now_s)
-        if events is not None:
-            self._follow(events, now_s)
-        if self._shadow is not None:
-            self._untold += self._shadow.hear(self._nodes, pick, outcome, latency_s, trouble, now_s) or ()
+        self._hear(pick, outcome, latency_s, trouble, now_s)
         if node.stats is not None and outcome is not Outcome.IGNORED:
             node.stats.settle(trouble in CONNECTION_TROUBLES, latency_s, now_s)
         if outcome is Outcome.SUCCESS:
@@ -205,6 +212,13 @@ class Balancer:
             node.load.ignore(pick.attempt, now_s - pick.started_s, now_s)
         if self._untold:
             self._tell()
+
+    def _hear(self, pick: Pick, outcome: Outcome, latency_s: float, trouble: Trouble, now_s: float) -> None:
+        events = self._judge.hear(self._nodes, pick, outcome, latency_s, trouble, now_s)
+        if events is not None:
+            self._follow(events, now_s)
+        if self._shadow is not None:
+            self._untold += self._shadow.hear(self._nodes, pick, outcome, latency_s, trouble, now_s) or ()
 
     def _follow(self, events: Sequence[EjectionEvent], now_s: float) -> None:
         """Standings have changed."""
@@ -226,9 +240,9 @@ class Balancer:
         if node.stats is not None:
             node.stats.forget()
         self._welcome(node, now_s)
-        self._untold += self._judge.readmit(node, Reason.REGISTERED_AGAIN)
+        self._untold += self._judge.readmit(node, Reason.REGISTERED_AGAIN, now_s)
         if self._shadow is not None:
-            self._untold += self._shadow.readmit(node, Reason.REGISTERED_AGAIN)
+            self._untold += self._shadow.readmit(node, Reason.REGISTERED_AGAIN, now_s)
 
     def _tell(self) -> None:
         untold, self._untold = self._untold, []

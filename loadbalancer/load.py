@@ -90,6 +90,10 @@ class PeakEwma:
     def fail(self, attempt: int, latency_s: float, now_s: float, retry_after_s: float = 0.0) -> None:
         """`retry_after_s`: for how long the node asked to be left alone."""
         self._unlist(attempt)
+        self.punish(latency_s, now_s, retry_after_s)
+
+    def punish(self, latency_s: float, now_s: float, retry_after_s: float = 0.0) -> None:
+        """As `fail`, of an attempt that has been reported."""
         self._estimate_s = max(self._decayed_s(now_s), latency_s, FAILURE_PENALTY_S, retry_after_s)
         self._updated_s = now_s
         if now_s >= self._rest_ends_s:

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from admin.metrics import ServiceMetrics
 from loadbalancer.balancer import Balancer
 from loadbalancer.outcome import Outcome, Trouble
 from loadbalancer.pick import Pick
 from prana.errors import NoInstance, ProxyError
-from prana.request import Attempt, Request, Response
+from prana.request import Attempt, End, Request, Response
 from prana.resilience.classify import outcome_of_error, outcome_of_status, trouble_of_error, trouble_of_status
 from prana.resilience.retry_after import ASKS, retry_after_s
+from prana.wire.body import BodyStream
 from prana.wire.client import AttemptTimes, Client
 from prana.wire.tls import UpstreamTls
 
@@ -59,8 +61,19 @@ class Balance:
         status = attempt.status = response.status
         asked_s = retry_after_s(response.headers, self._epoch_s()) if status in ASKS else 0.0
         self._settle(pick, outcome_of_status(status), attempt, started_s, trouble_of_status(status), asked_s)
-        response.on_finish(lambda end: pick.release())
+        response.on_finish(partial(self._finished, pick, response.body))
         return response
+
+    def _finished(self, pick: Pick, body: BodyStream | bytes, end: End) -> None:
+        # Broken has an answer also where the caller's own upload stalled.
+        if (
+            end is End.BROKEN
+            and isinstance(body, BodyStream)
+            and body.error is not None
+            and outcome_of_error(body.error) is Outcome.FAILURE
+        ):
+            self._balancer.broke_off(pick)
+        pick.release()
 
     def _settle(
         self,

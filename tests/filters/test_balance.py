@@ -14,6 +14,7 @@ from loadbalancer.subset import Ranking
 from prana.errors import BadRequest, ConnectionBroken, NoInstance
 from prana.filters.balance import Balance
 from prana.request import End, Request, Response
+from prana.wire.body import BodyStream
 from prana.wire.client import AttemptTimes
 from prana.wire.fields import Field
 from prana.wire.pool import Address
@@ -106,6 +107,48 @@ async def test_every_attempt_is_judged_once(
     node = asked.attempts[0].node
     assert (node.successes, node.failures) == (int(outcome is Outcome.SUCCESS), int(outcome is Outcome.FAILURE))
     assert (asked.attempts[0].result, stage.pending) == (word, 0)
+
+
+def body_that_ends_with(error: BaseException | None) -> BodyStream:
+    body = BodyStream(lambda: None, lambda: None)
+    if error is not None:
+        body.fail(error)
+    return body
+
+
+async def test_an_instance_that_breaks_off_its_answers_is_left_out_however_good_their_heads(
+    stage: Stage, clock: Clock
+) -> None:
+    node = stage.balancer.nodes[1]
+    for _ in range(3):
+        pending = []
+        for _ in range(3):
+            asked = request()
+            body = body_that_ends_with(ConnectionBroken("x"))
+            stage.client.next = Next(Response(200, b"", [], body))
+            pending.append((asked, await stage.balance(asked)))
+        for asked, response in pending:
+            response.finish(End.BROKEN if asked.attempts[0].node is node else End.COMPLETE)
+    assert [each.ejected for each in stage.balancer.nodes] == [False, True, False]
+    assert (node.successes, node.failures, stage.pending) == (3, 3, 0)
+    assert node.load.cost_s(clock.now_s) > FAILURE_PENALTY_S / 2
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        pytest.param(BadRequest("x"), End.BROKEN, id="the caller's upload stalled"),
+        pytest.param(None, End.BROKEN, id="silent for too long, as an event stream may be"),
+        pytest.param(ConnectionBroken("x"), End.ABANDONED, id="the caller has gone"),
+    ],
+)
+async def test_of_other_ends_of_an_answer_the_instance_is_not_accused(
+    stage: Stage, error: BaseException | None, end: End
+) -> None:
+    asked = request()
+    stage.client.next = Next(Response(200, b"", [], body_that_ends_with(error)))
+    (await stage.balance(asked)).finish(end)
+    assert (asked.attempts[0].node.failures, stage.pending) == (0, 0)
 
 
 @pytest.mark.parametrize(
