@@ -1,41 +1,57 @@
-"""How many retries a service may cost: the token budget of Finagle, tower and linkerd."""
+"""How many further attempts a service may cost."""
 
 from collections.abc import Callable
+from typing import Final
 
-from loadbalancer.window import RollingWindow
-
-_BUCKETS = 10
-_DEPOSIT, _WITHDRAWAL = 0, 1  # kinds in the window
+_SAVED_S: Final = 10.0  # of the floor: what may be spent at once, as the reserve of Finagle and tower
+_SAVED_AT_LEAST: Final = 10.0
+_FIRST_S: Final = 1.0  # of the floor: what a new service has
+_ROUNDING: Final = 1e-9
 
 
 class RetryBudget:
-    """Retries of the last `ttl_s` seconds stay within `ratio` of its requests plus `floor_per_s` a second.
+    """A bucket of tokens. A request adds `ratio` of one, a second `floor_per_s`, a retry or hedge takes one.
 
-    The floor lets a service with little traffic retry at all. Both deposits and withdrawals expire after `ttl_s` (as in
-    tower's TpsBudget), so neither a quiet nor a bad time is remembered for longer. A retry deposits nothing: otherwise
-    retries would pay for retries, and a failing service could see much more than (1 + `ratio`) times its traffic.
+    In any window, of any length, there are at most `ratio` times its requests, `floor_per_s` times its seconds, and the
+    full bucket: ten seconds of the floor. The floor lets a service with little traffic retry at all. A retry adds
+    nothing: otherwise retries would pay for retries, and a failing service could see much more than (1 + `ratio`) times
+    its traffic.
+
+    Finagle, tower and linkerd save the share of all requests of the last 10 s instead. At 1,000 a second that is 2,000
+    retries in the first second of an outage, when the service can bear them least, and 2,000 again every 10 s of it.
     """
 
-    def __init__(
-        self, clock: Callable[[], float], ratio: float = 0.2, floor_per_s: float = 10.0, ttl_s: float = 10.0
-    ) -> None:
+    __slots__ = ("_at_s", "_capacity", "_clock", "_deposits", "_floor_per_s", "_ratio", "_tokens")
+
+    def __init__(self, clock: Callable[[], float], ratio: float = 0.2, floor_per_s: float = 10.0) -> None:
+        self._clock = clock
         self._ratio = ratio
-        self._reserve = floor_per_s * ttl_s
-        self._window = RollingWindow(2, ttl_s, _BUCKETS, clock)
+        self._floor_per_s = floor_per_s
+        self._capacity = max(_SAVED_S * floor_per_s, _SAVED_AT_LEAST)
+        self._tokens = _FIRST_S * floor_per_s  # at `_at_s`, when they were last counted
+        self._deposits = 0  # since then
+        self._at_s = clock()
 
     def deposit(self) -> None:
         """A request has begun; call once per request, not per attempt."""
-        self._window.add(_DEPOSIT)
+        self._deposits += 1
 
     def withdraw(self) -> bool:
-        """Pay for one retry; False when there is not enough."""
-        if self.balance < 1:
+        """Pay for one further attempt; False when there is not enough."""
+        now_s = self._clock()
+        self._tokens = self._tokens_at(now_s)
+        self._at_s = now_s
+        self._deposits = 0
+        if self._tokens < 1 - _ROUNDING:
             return False
-        self._window.add(_WITHDRAWAL)
+        self._tokens -= 1
         return True
 
     @property
     def balance(self) -> float:
-        """Retries that could be paid for now; may be negative while requests that earned past ones have expired."""
-        deposits, withdrawals = self._window.totals()
-        return self._reserve + self._ratio * deposits - withdrawals
+        """Further attempts that could be paid for now."""
+        return self._tokens_at(self._clock())
+
+    def _tokens_at(self, now_s: float) -> float:
+        earned = self._ratio * self._deposits + self._floor_per_s * (now_s - self._at_s)
+        return min(self._capacity, self._tokens + earned)
