@@ -150,8 +150,12 @@ class ServiceMetrics:
         "_requests",
         "attempts",
         "commands",
+        "deadlines_refused",
         "duration",
         "ejections",
+        "hedges",
+        "hedges_refused",
+        "hedges_won",
         "in_flight",
         "name",
         "requests_failed",
@@ -174,6 +178,10 @@ class ServiceMetrics:
         self.attempts = dict.fromkeys(Outcome, 0)  # since start
         self.retries = 0
         self.retries_refused = 0
+        self.hedges = 0
+        self.hedges_won = 0
+        self.hedges_refused = 0
+        self.deadlines_refused = 0
         self.ejections = dict.fromkeys(EJECTING, 0)  # since start
         self.shadow_ejections = dict.fromkeys(EJECTING, 0)  # those that shadow mode left out
         self.tunnels = 0  # open now; each is also a request in flight
@@ -243,6 +251,21 @@ class ServiceMetrics:
     def retry_refused(self) -> None:
         """A retry was due, but the budget had none left."""
         self.retries_refused += 1
+
+    def hedged(self) -> None:
+        """A second attempt began beside a first that took unusually long."""
+        self.hedges += 1
+
+    def hedge_won(self) -> None:
+        self.hedges_won += 1
+
+    def hedge_refused(self) -> None:
+        """A hedge was due, but the budget had none left."""
+        self.hedges_refused += 1
+
+    def deadline_refused(self) -> None:
+        """A caller left too little time for an attempt."""
+        self.deadlines_refused += 1
 
     def node_ejected(self, reason: Reason, shadow: bool) -> None:
         """A node was ejected for one of EJECTING; `shadow`: it would have been."""

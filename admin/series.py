@@ -142,6 +142,14 @@ _SERVICE_COUNTERS: tuple[tuple[str, str, Callable[[ServiceMetrics], int]], ...] 
         "Requests that shared the answer to a like one.",
         lambda series: series.events[Event.COLLAPSED],
     ),
+    ("prana_hedges", "Second attempts beside slow ones.", lambda series: series.hedges),
+    ("prana_hedges_won", "Hedges whose answer came first.", lambda series: series.hedges_won),
+    ("prana_hedges_refused", "Hedges that the budget did not grant.", lambda series: series.hedges_refused),
+    (
+        "prana_deadlines_refused",
+        "Requests whose callers left less time than half of the answers take.",
+        lambda series: series.deadlines_refused,
+    ),
     ("prana_tunnels_opened", "WebSockets since start.", lambda series: series.tunnels_total),
     (
         "prana_tunnel_received_bytes",

@@ -11,23 +11,26 @@ from loadbalancer.balancer import Balancer, Event
 from loadbalancer.ejection import EjectionSettings
 from loadbalancer.judge import EjectionEvent
 from prana.balancing import make_balancer
-from prana.config.settings import CommandPolicy, RoutePolicy, ServicePolicy, Settings, Tls
+from prana.config.settings import CommandPolicy, CommandRetry, RoutePolicy, ServicePolicy, Settings, Tls
 from prana.fallback.chain import Chains, last_good_of
 from prana.fallback.substitute import Substitute
 from prana.filters.admit import Admit
 from prana.filters.balance import Balance
 from prana.filters.deadline import Deadline
 from prana.filters.fallback import Fallback
+from prana.filters.hedge import Hedge
 from prana.filters.remember import Remember
 from prana.filters.retry import Retry
 from prana.filters.single_flight import SingleFlight
 from prana.identity import client_identity
 from prana.journal import BreakerJournal, log_balancing, log_unverified
 from prana.pipeline import service_pipeline
+from prana.resilience.answers import AnswerTimes
 from prana.resilience.breaker import Breaker, BreakerSettings
 from prana.resilience.budget import RetryBudget
 from prana.resilience.bulkhead import Bulkhead
 from prana.resilience.gradient import AdaptiveSettings, Gradient2
+from prana.resilience.repeatable import Repeatable
 from prana.routes import Routes
 from prana.service import Command, Service
 from prana.wire.client import AttemptTimes, Client
@@ -114,21 +117,23 @@ class Assembly:
     def _command(
         self, key: str, policy: ServicePolicy | RoutePolicy, shared: _Shared, chain: Sequence[Substitute]
     ) -> Command:
-        clock, metrics, retry = self._clock, shared.metrics.command(key), policy.retry
+        clock, metrics, answers = self._clock, shared.metrics.command(key), AnswerTimes(self._clock)
         breaker: Breaker = Breaker(key, _breaker(policy), clock, [BreakerJournal(key, lambda: breaker.reason)])
         adaptive = Gradient2(_adaptive(policy), clock) if policy.adaptive.enabled else None
         bulkhead = Bulkhead(policy.adaptive.initial if adaptive else policy.max_concurrent, clock)
         fallback_bulkhead = Bulkhead(policy.fallback_max_concurrent, clock)
         times = AttemptTimes(policy.attempt_timeout, policy.connect_timeout)
+        balance = Balance(shared.balancer, self._client, times, answers, shared.metrics, clock, shared.tls)
         last_good = last_good_of(chain)
         handler = service_pipeline(
             Fallback(chain, fallback_bulkhead, metrics),
             SingleFlight(policy.timeout, metrics, clock) if policy.single_flight else None,
             Remember(last_good) if last_good else None,
             Admit(breaker, bulkhead, metrics, clock, adaptive),
-            Deadline(policy.timeout),
-            Retry(retry.max_retries, retry.statuses, retry.replay_bytes, shared.budget, shared.metrics, clock),
-            Balance(shared.balancer, self._client, times, shared.metrics, clock, shared.tls),
+            Deadline(policy.timeout, answers, shared.metrics, clock),
+            self._retry(policy, shared, answers, balance),
+            self._hedge(policy, shared, answers, balance),
+            balance,
         )
         return Command(
             key=key,
@@ -140,6 +145,42 @@ class Assembly:
             metrics=metrics,
             handler=handler,
         )
+
+    def _retry(self, policy: CommandPolicy, shared: _Shared, answers: AnswerTimes, balance: Balance) -> Retry | None:
+        """Also without retries where there are hedges, whose requests it counts for the budget."""
+        settings = policy.retry
+        if not settings.enabled:
+            if not policy.hedge.enabled:
+                return None
+            settings = msgspec.structs.replace(settings, max_retries=0)
+        return Retry(
+            settings,
+            _repeatable(settings),
+            shared.budget,
+            answers,
+            balance.elsewhere,
+            shared.metrics,
+            self._clock,
+            self._rng,
+        )
+
+    def _hedge(self, policy: CommandPolicy, shared: _Shared, answers: AnswerTimes, balance: Balance) -> Hedge | None:
+        if not policy.hedge.enabled:
+            return None
+        return Hedge(
+            policy.hedge,
+            policy.retry.statuses,
+            _repeatable(policy.retry),
+            shared.budget,
+            answers,
+            balance.elsewhere,
+            shared.metrics,
+            self._clock,
+        )
+
+
+def _repeatable(retry: CommandRetry) -> Repeatable:
+    return Repeatable(retry.methods, by_key=retry.idempotency_key)
 
 
 def _adaptive(policy: CommandPolicy) -> AdaptiveSettings:

@@ -147,6 +147,15 @@ class ResponseTimeout(ProxyError):
     retryable = True
 
 
+class DeadlineExceeded(ResponseTimeout):
+    """The time was over, or too short, before the instance had as long as it takes: that says nothing about it."""
+
+    fault = Fault.LOCAL
+    cause = "deadline"
+    title = "Not enough time"
+    retryable = False
+
+
 class ConnectionBroken(ProxyError):
     """The instance closed or reset before a complete answer."""
 

@@ -8,6 +8,7 @@ from prana.filters.admit import Admit
 from prana.filters.balance import Balance
 from prana.filters.deadline import Deadline
 from prana.filters.fallback import Fallback
+from prana.filters.hedge import Hedge
 from prana.filters.observe import Observe
 from prana.filters.remember import Remember
 from prana.filters.rescue import Rescue
@@ -40,21 +41,28 @@ def service_pipeline(
     remember: Remember | None,
     admit: Admit,
     deadline: Deadline,
-    retry: Retry,
+    retry: Retry | None,
+    hedge: Hedge | None,
     balance: Balance,
 ) -> Handler:
     """What every request of one command passes, built on first use: a service or one of its routes."""
     return _chain(
         [
             fallback,  # above the breaker, so that an open breaker falls back too
-            *([single_flight] if single_flight else []),  # above admit: who waits for another's answer takes no place
-            *([remember] if remember else []),  # below fallback, whose answers are none of the service
+            *_present(single_flight),  # above admit: who waits for another's answer takes no place
+            *_present(remember),  # below fallback, whose answers are none of the service
             admit,  # breaker and bulkhead: the command boundary, as in Hystrix
             deadline,  # above retry: one time budget for all attempts
-            retry,  # above balance: each attempt picks anew
+            *_present(retry),  # above balance: each attempt picks anew
+            *_present(hedge),  # below retry, for which an attempt and its hedge are one
         ],
         balance,  # directly above the wire: one attempt at one node
     )
+
+
+def _present(stage: Stage | None) -> Sequence[Stage]:
+    """What is switched off is not passed."""
+    return () if stage is None else (stage,)
 
 
 def _chain(stages: Sequence[Stage], last: Handler) -> Handler:

@@ -4,7 +4,7 @@ import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from admin.metrics import CommandMetrics, ServiceMetrics
 from loadbalancer.node import Node
@@ -13,6 +13,8 @@ from prana.wire.body import BodyStream
 from prana.wire.fields import Field, Headers
 from prana.wire.limits import DEFAULT_IDLE_TIMEOUT_S
 from prana.wire.upgrade import Upgrade
+
+_NO_TIME_S: Final = 1e-9  # 0 is for no deadline at all
 
 
 class End(Enum):
@@ -23,16 +25,21 @@ class End(Enum):
     ABANDONED = "abandoned"  # the caller went away, or nobody wants this answer any more
 
 
+OVERTAKEN = "overtaken"
+"""The cause of an attempt given up because another was faster."""
+
+
 class Attempt:
     """One try at one node, kept for `X-Prana-Explain`, for error bodies, and so that a retry avoids the node."""
 
-    __slots__ = ("cause", "duration_s", "node", "status")
+    __slots__ = ("again", "cause", "duration_s", "node", "status")
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.status = 0  # of the answer, when there was one
         self.cause = ""  # of the failure, when there was none
         self.duration_s = 0.0
+        self.again = False  # the next attempt is to go to the same node
 
     @property
     def result(self) -> str:
@@ -43,6 +50,7 @@ class Request:
     """What the caller sent, and what the stages have found out about it so far."""
 
     __slots__ = (
+        "asked_timeout_s",
         "attempts",
         "body",
         "caller_ip",
@@ -106,6 +114,7 @@ class Request:
         self.service = ""
         self.path = b""  # what the instance is asked for
         self.idle_timeout_s = DEFAULT_IDLE_TIMEOUT_S  # between body bytes, both ways; the command's once routed
+        self.asked_timeout_s = 0.0  # by headers; 0: none
         self.deadline_s = 0.0  # monotonic; set by the deadline stage
         self.metrics: ServiceMetrics | None = None  # of the service, once routed
         self.command: CommandMetrics | None = None  # of the service or its route, once routed
@@ -116,8 +125,11 @@ class Request:
         self.is_fallback = False  # asked in another service's place
 
     def elsewhere(self, service: str, idle_timeout_s: float, received_s: float) -> "Request":
-        """The same request to another service, as if it came now. What the stages found out stays behind."""
+        """The same request to another service, as if it came now, but its caller has waited already. What the stages
+        found out stays behind."""
         other = copy.copy(self)
+        if self.asked_timeout_s:
+            other.asked_timeout_s = max(self.received_s + self.asked_timeout_s - received_s, _NO_TIME_S)
         other.service, other.idle_timeout_s, other.received_s = service, idle_timeout_s, received_s
         other.attempts = []
         other.executed = False

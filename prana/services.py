@@ -55,23 +55,25 @@ class Services:
         service = self._made.get(name)
         return service if service is not None and service.known else None
 
-    async def find(self, name: str) -> Service | None:
+    async def find(self, name: str, asked_timeout_s: float = 0.0) -> Service | None:
         """The service of a lower-case name, None when nobody has it. A call that comes before the first registry
-        read waits for it within its own time (`wait_s(name)`), then raises RegistryNotRead."""
+        read waits for it within its own time (`wait_s(name)`, or less where its caller asked for that), then raises
+        RegistryNotRead."""
         service = self.made(name)
         if service is not None:
             return service
         instances = self._instances(name)
         if instances is None and self._registry is not None and not self._registry.first_read.is_set():
-            await self._first_read(self._registry, name)
+            await self._first_read(self._registry, name, asked_timeout_s)
             instances = self._instances(name)
         if instances is None and name in self._with_fallback:
             instances = ()
         return self._open(name, instances) if instances is not None else None
 
-    async def _first_read(self, registry: Registry, name: str) -> None:
+    async def _first_read(self, registry: Registry, name: str, asked_timeout_s: float) -> None:
+        wait_s = self._wait_s(name)
         try:
-            async with asyncio.timeout(self._wait_s(name)):
+            async with asyncio.timeout(min(wait_s, asked_timeout_s or wait_s)):
                 await registry.first_read.wait()
         except TimeoutError:
             if name in self._with_fallback:

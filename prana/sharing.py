@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from prana.request import Request
-from prana.wire.fields import Headers, listed
+from prana.wire.fields import Headers, Meaning, listed
 
 # Headers by which a request asks for an answer of its own, whatever their values.
 _PERSONAL: Final = frozenset([b"authorization", b"cookie", b"range", b"x-api-key", b"x-auth-token", b"pragma"])
@@ -49,14 +49,14 @@ def may_share(request: Request) -> bool:
 
 
 def likeness(request: Request) -> Likeness:
-    """Equal for requests of which an instance gets the same, but for what only traces them."""
+    """Equal for requests of which an instance gets the same, but for what only traces them or says how long it has."""
     return (
         request.path,
         request.host,
         request.caller_ip,
         request.proxy_port,
         tuple([field.line for field in request.headers if field.meaning is None and field.lower not in _WITHOUT_PART]),
-        tuple([field.line for field in request.rewritten]),
+        tuple([field.line for field in request.rewritten if field.meaning is not Meaning.TIMEOUT]),
     )
 
 

@@ -245,9 +245,28 @@ class Eject(Struct, frozen=True, kw_only=True):
 class CommandRetry(Struct, frozen=True, kw_only=True):
     """When a command tries again. What it may cost is the service's, in Retry."""
 
+    enabled: Flag = True
     max_retries: Annotated[int, kinds.integer(0, 10)] = 2
+    same_node_retries: Annotated[int, kinds.integer(0, 10)] = 0  # of these, at each node before another is tried
+    methods: frozenset[Annotated[str, kinds.text(r"[A-Z][A-Z-]{0,31}", "a method in upper case, such as GET")]] = (
+        frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+    )
+    idempotency_key: Flag = True  # whether any method with an Idempotency-Key may be repeated as well
+    backoff: Annotated[float, kinds.duration("0s", "1m")] = (
+        0.025  # the longest wait before the first; doubled, plus one
+    )
+    max_backoff: Annotated[float, kinds.duration("0s", "1m")] = 0.25
+    max_retry_after: Annotated[float, kinds.duration("0s", "5m")] = 2.0  # the longest that is waited for a Retry-After
     statuses: frozenset[Annotated[int, kinds.integer(400, 599)]] = frozenset({502, 503, 504})
     replay_bytes: Annotated[int, kinds.size("0B", "64MiB")] = 64 * 1024
+
+
+class Hedge(Struct, frozen=True, kw_only=True):
+    """A second attempt beside one that takes unusually long. What may be hedged, `retry` says; its budget pays."""
+
+    enabled: Flag = False
+    percentile: Annotated[float, kinds.number(50, 99.9)] = 95.0  # of the service's good answers of the last minute
+    min_delay: Span = 0.01
 
 
 class Retry(CommandRetry, frozen=True, kw_only=True):
@@ -290,6 +309,7 @@ class CommandPolicy(Struct, frozen=True, kw_only=True):
     breaker: Breaker = Breaker()
     adaptive: Adaptive = Adaptive()
     retry: CommandRetry = CommandRetry()
+    hedge: Hedge = Hedge()
 
 
 class Policy(CommandPolicy, frozen=True, kw_only=True):

@@ -6,10 +6,12 @@ from functools import partial
 
 from admin.metrics import ServiceMetrics
 from loadbalancer.balancer import Balancer
+from loadbalancer.node import Node
 from loadbalancer.outcome import Outcome, Trouble
 from loadbalancer.pick import Pick
-from prana.errors import NoInstance, ProxyError
+from prana.errors import ConnectTimeout, DeadlineExceeded, NoInstance, ProxyError, ResponseTimeout
 from prana.request import Attempt, End, Request, Response
+from prana.resilience.answers import PATIENCE, AnswerTimes
 from prana.resilience.classify import outcome_of_error, outcome_of_status, trouble_of_error, trouble_of_status
 from prana.resilience.retry_after import ASKS, retry_after_s
 from prana.wire.body import BodyStream
@@ -17,6 +19,7 @@ from prana.wire.client import AttemptTimes, Client
 from prana.wire.tls import UpstreamTls
 
 _RETRY_AFTER_S = 5.0  # a registry read away, as a rule
+_GRAIN_S = 0.01  # by which timers may be early
 
 
 class Balance:
@@ -27,6 +30,7 @@ class Balance:
         balancer: Balancer,
         client: Client,
         times: AttemptTimes,
+        answers: AnswerTimes,
         metrics: ServiceMetrics,
         clock: Callable[[], float],
         tls: UpstreamTls | None = None,
@@ -36,13 +40,14 @@ class Balance:
         self._balancer = balancer
         self._client = client
         self._times = times
+        self._answers = answers
         self._metrics = metrics
         self._clock = clock
         self._tls = tls
         self._epoch_s = epoch_s
 
     async def __call__(self, request: Request) -> Response:
-        pick = self._balancer.pick([attempt.node for attempt in request.attempts] if request.attempts else ())
+        pick = self._balancer.pick(self._avoided(request) if request.attempts else ())
         if pick is None:
             missing = "in our own zone" if self._balancer.members else "UP"
             raise NoInstance(f"the service is known, but no instance of it is {missing}", retry_after_s=_RETRY_AFTER_S)
@@ -54,13 +59,20 @@ class Balance:
             address = instance.host, instance.ip, instance.port, self._tls if instance.secure else None
             response = await self._client.send(request, address, self._times)
         except BaseException as error:
-            attempt.cause = error.cause if isinstance(error, ProxyError) else "cancelled"
-            self._settle(pick, outcome_of_error(error), attempt, started_s, trouble_of_error(error))
+            unfair = self._unfair(error, request, started_s)
+            blamed = unfair or error
+            attempt.cause = attempt.cause or (blamed.cause if isinstance(blamed, ProxyError) else "cancelled")
+            self._settle(pick, outcome_of_error(blamed), attempt, started_s, trouble_of_error(blamed))
             pick.release()
+            if unfair is not None:
+                raise unfair from error
             raise
         status = attempt.status = response.status
+        outcome = outcome_of_status(status)
         asked_s = retry_after_s(response.headers, self._epoch_s()) if status in ASKS else 0.0
-        self._settle(pick, outcome_of_status(status), attempt, started_s, trouble_of_status(status), asked_s)
+        self._settle(pick, outcome, attempt, started_s, trouble_of_status(status), asked_s)
+        if outcome is Outcome.SUCCESS:
+            self._answers.record(started_s, attempt.duration_s)
         response.on_finish(partial(self._finished, pick, response.body))
         return response
 
@@ -75,6 +87,28 @@ class Balance:
             self._balancer.broke_off(pick)
         pick.release()
 
+    def elsewhere(self, request: Request) -> bool:
+        """Whether there is a fit node that the request has not tried."""
+        tried = [attempt.node for attempt in request.attempts]
+        return any(not node.ejected and node not in tried for node in self._balancer.nodes)
+
+    def _avoided(self, request: Request) -> list[Node]:
+        last = request.attempts[-1]
+        if last.again and not last.node.ejected:
+            return [node for node in self._balancer.nodes if node is not last.node]
+        return [attempt.node for attempt in request.attempts]
+
+    def _unfair(self, error: BaseException, request: Request, started_s: float) -> DeadlineExceeded | None:
+        """Instead of an error that is not to be held against instance and service: they missed a deadline which the
+        caller set so short that good answers miss it, too. One such caller would open the circuit for all."""
+        if not isinstance(error, ResponseTimeout | ConnectTimeout) or not _is_callers(request):
+            return None
+        now_s, patience_s = self._clock(), self._answers.within_s(PATIENCE)
+        if now_s + _GRAIN_S < request.deadline_s or now_s - started_s >= patience_s:
+            return None
+        usual = f"{PATIENCE:g} % of the answers take up to {patience_s * 1e3:.3g} ms"
+        return DeadlineExceeded(f"{error.detail}, which is all that the caller allows; {usual}", sent=error.sent)
+
     def _settle(
         self,
         pick: Pick,
@@ -87,3 +121,8 @@ class Balance:
         attempt.duration_s = self._clock() - started_s
         pick.report(outcome, attempt.duration_s, trouble, asked_s)
         self._metrics.attempt(outcome)
+
+
+def _is_callers(request: Request) -> bool:
+    """Whether the deadline is what the caller asked for, and not the service's."""
+    return request.asked_timeout_s > 0 and request.deadline_s == request.received_s + request.asked_timeout_s

@@ -3,11 +3,11 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from admin.metrics import ProxyMetrics, RequestOutcome
-from prana.request import End, Handler, Request, Response
+from prana.request import Attempt, End, Handler, Request, Response
 from prana.wire.fields import Field
 from prana.wire.headers import valid_request_id
 from prana.wire.upgrade import SWITCHING_PROTOCOLS
@@ -85,7 +85,9 @@ class Observe:
         for number, attempt in enumerate(attempts, start=1):
             timings.append(f'attempt-{number};dur={attempt.duration_s * 1e3:.3f};desc="{attempt.result}"')
         if attempts:
-            response.headers.append(Field(b"X-Prana-Instance", attempts[-1].node.instance.id.encode()))
+            response.headers.append(
+                Field(b"X-Prana-Instance", _answering(attempts, response).node.instance.id.encode())
+            )
         if request.route:
             response.headers.append(Field(b"X-Prana-Route", request.route.encode()))
         response.headers.append(Field(b"X-Prana-Attempts", b"%d" % len(attempts)))
@@ -102,3 +104,9 @@ def _outcome(request: Request, response: Response, end: End) -> RequestOutcome:
     if response.error is not None:
         return RequestOutcome.FAILURE if request.attempts else RequestOutcome.REJECTED
     return RequestOutcome.FAILURE if response.status >= 500 else RequestOutcome.SUCCESS
+
+
+def _answering(attempts: Sequence[Attempt], response: Response) -> Attempt:
+    """The last one, but for hedges, of which the first may answer while the second is under way."""
+    answered = (attempt for attempt in reversed(attempts) if attempt.status == response.status and not attempt.cause)
+    return next(answered, attempts[-1])

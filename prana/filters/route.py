@@ -24,10 +24,11 @@ Endpoint = Callable[[Request], Response | Destination | None]
 
 class Directory(Protocol):
     """Who knows the services: `made` gives those called before, `find` any. It waits for the first registry read when
-    it must, and returns None for a name that nobody has; raises RegistryNotRead."""
+    it must, `asked_timeout_s` at most unless that is 0, and returns None for a name that nobody has; raises
+    RegistryNotRead."""
 
     def made(self, name: str) -> Service | None: ...
-    async def find(self, name: str) -> Service | None: ...
+    async def find(self, name: str, asked_timeout_s: float = 0.0) -> Service | None: ...
 
 
 class Route:
@@ -55,10 +56,12 @@ class Route:
                 return own
             if own is not None:
                 return await self._forward(request, *own)
-        service = self._directory.made(name) or (await self._directory.find(name) if name else None)
+        service = self._directory.made(name) or (
+            await self._directory.find(name, request.asked_timeout_s) if name else None
+        )
         if service is None and self._default_service:
             path = request.target
-            service = await self._directory.find(self._default_service)
+            service = await self._directory.find(self._default_service, request.asked_timeout_s)
         if service is None and request.target == b"*":
             return own_options()
         if service is None:
@@ -69,7 +72,7 @@ class Route:
     async def _forward(self, request: Request, spelt: bytes, path: bytes) -> Response:
         """To a service that was addressed outright, so that no default stands in for it."""
         name = service_name(spelt)
-        service = await self._directory.find(name)
+        service = await self._directory.find(name, request.asked_timeout_s)
         if service is None:
             request.service = name
             raise ServiceNotFound(_not_found_detail(name))

@@ -126,11 +126,12 @@ class SingleFlight:
                 waiter.set_result(None)
 
     async def _wait(self, flight: _Flight, request: Request) -> _Landing:
+        timeout_s = min(self._timeout_s, request.asked_timeout_s or self._timeout_s)
         try:
-            return await flight.landed(request.received_s + self._timeout_s - self._clock())
+            return await flight.landed(request.received_s + timeout_s - self._clock())
         except TimeoutError:
             self._metrics.event(Event.TIMEOUT)
-            detail = f"no response within {self._timeout_s:.3g} s to the same request of another caller"
+            detail = f"no response within {timeout_s:.3g} s to the same request of another caller"
             raise ResponseTimeout(detail) from None
 
     def _shared(self, landing: Kept | ProxyError, flight: _Flight, request: Request) -> Response:

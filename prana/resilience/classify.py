@@ -1,11 +1,9 @@
-"""What a result means: for a further attempt, for the node that gave it, and for the circuit of its service.
+"""What a result means for the node that gave it, and for the circuit of its service.
 
 Two judges with two questions. The balancer asks whether another node would have done better; 429 counts against the
 node then (linkerd), for it is the node's own limit. The breaker asks whether the service works; 429 is a working
 service's answer.
 """
-
-from collections.abc import Collection
 
 from loadbalancer.outcome import Outcome, Trouble
 from prana.errors import (
@@ -33,22 +31,6 @@ _NO_ANSWER = (ConnectTimeout, ResponseTimeout, ConnectionBroken)
 def is_idempotent(method: bytes | str) -> bool:
     """Whether a repetition has the intended effect of one request; unknown methods have not."""
     return (method.encode("latin-1", "replace") if isinstance(method, str) else method) in _IDEMPOTENT
-
-
-def may_retry(error: ProxyError, method: bytes | str, body_replayable: bool) -> bool:
-    """Whether another attempt is safe and may help.
-
-    As long as nothing was sent, any request may be tried elsewhere. After that only one whose repetition changes
-    nothing, and whose body is still at hand (RFC 9110 section 9.2.2).
-    """
-    if not error.retryable:
-        return False
-    return not error.sent or (body_replayable and is_idempotent(method))
-
-
-def may_retry_status(status: int, method: bytes | str, body_replayable: bool, statuses: Collection[int]) -> bool:
-    """Whether an answer with this status may be dropped and asked for again; `statuses` comes from configuration."""
-    return status in statuses and body_replayable and is_idempotent(method)
 
 
 def outcome_of_status(status: int) -> Outcome:

@@ -181,6 +181,17 @@ class BodyStream:
         self._size += self._retained_bytes
         self._retained, self._retained_bytes = [], 0
 
+    def copy(self) -> "BodyStream":
+        """All of it once more, for an attempt beside the one that this is for. Only while `whole` and `replayable`."""
+        assert self.whole and self._retained is not None, "copied a body that is not all there"  # noqa: S101 - as above
+        copied = BodyStream(_nothing, _nothing)
+        copied.retain(self._retain_limit_bytes)
+        for data in (*self._retained, *self._chunks):
+            copied.feed(data)
+        copied.trailers = self.trailers
+        copied.end()
+        return copied
+
     def _keep_for_replay(self, data: bytes) -> None:
         if self._retained is None:
             return
@@ -188,3 +199,7 @@ class BodyStream:
         self._retained_bytes += len(data)
         if self._retained_bytes > self._retain_limit_bytes:
             self._retained = None
+
+
+def _nothing() -> None:
+    """What there is to pause of a producer that is done."""

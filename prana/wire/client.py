@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 
-from prana.errors import ConnectionBroken, ResponseTimeout
+from prana.errors import ConnectionBroken, DeadlineExceeded
 from prana.request import Request, Response
 from prana.resilience.classify import is_idempotent
 from prana.wire.headers import request_head
@@ -31,11 +31,14 @@ class Client:
 
     async def send(self, request: Request, address: Address, times: AttemptTimes) -> Response:
         """Raises ProxyError. The response's `finish` gives the connection back."""
-        head = request_head(request, authority(address))
-        expires_s = min(self._clock() + times.attempt_timeout_s, request.deadline_s)
+        now_s = self._clock()
+        expires_s = min(now_s + times.attempt_timeout_s, request.deadline_s)
+        left_s = expires_s - now_s
+        if left_s <= 0:
+            raise _too_late()
+        head = request_head(request, authority(address), left_s)
         if request.upgrade is not None:
             return await self._handshake(request, address, head, times.connect_timeout_s, expires_s)
-        left_s = self._left_s(expires_s)
         warm = self._warm(request, address)
         if warm is not None:
             try:
@@ -70,8 +73,12 @@ class Client:
     def _left_s(self, expires_s: float) -> float:
         left_s = expires_s - self._clock()
         if left_s <= 0:
-            raise ResponseTimeout("no time left for another attempt")
+            raise _too_late()
         return left_s
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("the time was over before the request could be sent")
 
 
 def _rewind(request: Request) -> bool:

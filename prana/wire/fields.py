@@ -11,6 +11,7 @@ from typing import Final
 
 from prana.wire.authority import valid_host
 from prana.wire.head import refuse_controls
+from prana.wire.timeouts import EXPECTED, NAMES, timeout_us
 
 
 class Meaning(Enum):
@@ -27,7 +28,8 @@ class Meaning(Enum):
     FORWARDED = "forwarded, x-forwarded-*"
     MAX_FORWARDS = "max-forwards"
     REQUEST_ID = "x-request-id"
-    CONTROL = "x-prana-*"  # an order to us, or what only we may say
+    TIMEOUT = "x-request-timeout, grpc-timeout, x-envoy-upstream-rq-timeout-ms"
+    CONTROL = "x-prana-*, and the like"  # an order to us, or what only we may say
     KEEP_ALIVE = "keep-alive"
     DATE = "date"
 
@@ -62,6 +64,8 @@ IN_REQUESTS: Final[Mapping[bytes, Meaning]] = {
     b"x-forwarded-host": Meaning.FORWARDED,
     b"x-forwarded-port": Meaning.FORWARDED,
     b"x-forwarded-proto": Meaning.FORWARDED,
+    **dict.fromkeys(NAMES, Meaning.TIMEOUT),
+    EXPECTED.lower(): Meaning.CONTROL,
 }
 IN_RESPONSES: Final[Mapping[bytes, Meaning]] = {
     **_EITHER_WAY,
@@ -90,8 +94,8 @@ class MalformedField(Exception):
 class Field:
     """One header.
 
-    `meaning` None: it passes unchanged. `number` is that of a Content-Length, `members` are those of a Connection or TE
-    list, in lower case.
+    `meaning` None: it passes unchanged. `number` is that of a Content-Length, or the microseconds of a TIMEOUT;
+    `members` are those of a Connection or TE list, in lower case.
     """
 
     __slots__ = ("line", "lower", "meaning", "members", "name", "number", "value")
@@ -161,6 +165,10 @@ def _interpret(field: Field) -> None:
         case Meaning.HOST:
             if not valid_host(value):
                 raise MalformedField("the Host header is not a host and port")
+        case Meaning.TIMEOUT:
+            field.number = timeout_us(field.lower, value)
+            if not field.number:
+                field.meaning = None  # it sets none, so it is the instance's affair
         case _:
             pass
 

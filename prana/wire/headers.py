@@ -5,6 +5,7 @@ from typing import Final
 
 from prana.request import Request, Response
 from prana.wire.fields import Field, Headers, Meaning
+from prana.wire.timeouts import EXPECTED, ROUND_UP, timeout_value
 from prana.wire.upgrade import SWITCH_LINES
 
 # What a Connection header usually says, and what is no name of a header.
@@ -29,19 +30,21 @@ def valid_request_id(value: bytes) -> bool:
     return _REQUEST_ID.fullmatch(value) is not None
 
 
-def request_head(request: Request, authority: bytes) -> bytes:
-    """The head sent to an instance. `authority` is the instance's host and port."""
+def request_head(request: Request, authority: bytes, left_s: float) -> bytes:
+    """The head sent to an instance. `authority` is the instance's host and port; for `left_s` seconds its answer is
+    waited for."""
     nominated = request.connection_tokens
     if nominated <= _CONNECTION_OPTIONS:
         lines = [field.line for field in request.headers if field.meaning is None]
     else:
         lines = [field.line for field in request.headers if field.meaning is None and field.lower not in nominated]
     if request.rewritten or request.http10:
-        lines += _rewritten(request, authority)
+        lines += _rewritten(request, authority, left_s)
     else:
         lines.append(
             b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Port: %d\r\n"
-            b"Via: 1.1 prana" % (_caller(request), request.host or authority, request.proxy_port or 80)
+            b"Via: 1.1 prana\r\n%b: %d"
+            % (_caller(request), request.host or authority, request.proxy_port or 80, EXPECTED, left_s * 1e3 + ROUND_UP)
         )
     lines.append(b"X-Request-Id: " + request.request_id)
     if request.content_length is not None:
@@ -65,7 +68,7 @@ def _caller(request: Request) -> bytes:
     return request.caller_ip or b"127.0.0.1"  # none over a Unix socket
 
 
-def _rewritten(request: Request, authority: bytes) -> list[bytes]:
+def _rewritten(request: Request, authority: bytes, left_s: float) -> list[bytes]:
     """The lines of our own that depend on what the caller or proxies before us wrote in such lines."""
     read: dict[bytes, list[bytes]] = {}
     for field in request.rewritten:
@@ -80,6 +83,8 @@ def _rewritten(request: Request, authority: bytes) -> list[bytes]:
         b"X-Forwarded-Port: " + _first(forwarded, b"x-forwarded-port", b"%d" % (request.proxy_port or 80)),
         b"Via: " + b", ".join([*read.get(b"via", ()), hop]),
         *(b"Forwarded: " + value for value in forwarded.get(b"forwarded", ())),
+        b"%b: %d" % (EXPECTED, left_s * 1e3 + ROUND_UP),
+        *_timeouts(request, left_s),
     ]
     asks_for_trailers = any(field.meaning is Meaning.TE and b"trailers" in field.members for field in request.rewritten)
     if asks_for_trailers and not request.http10:
@@ -89,6 +94,16 @@ def _rewritten(request: Request, authority: bytes) -> list[bytes]:
     else:
         lines += [b"Max-Forwards: " + value for value in read.get(b"max-forwards", ())]
     return lines
+
+
+def _timeouts(request: Request, left_s: float) -> list[bytes]:
+    """The caller's own, by what has passed of them, so that whoever obeys them counts as we do."""
+    asked = {field.lower: field for field in request.rewritten if field.meaning is Meaning.TIMEOUT}
+    return [
+        field.name + b": " + timeout_value(field.lower, field.value, left_s)
+        for field in asked.values()
+        if field.lower not in request.connection_tokens
+    ]
 
 
 def _first(forwarded: dict[bytes, list[bytes]], name: bytes, default: bytes) -> bytes:

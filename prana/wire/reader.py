@@ -20,7 +20,7 @@ from prana.wire.upgrade import offered
 
 _HOST, _CONNECTION, _CONTENT_LENGTH = Meaning.HOST, Meaning.CONNECTION, Meaning.CONTENT_LENGTH
 _SLASH: Final = ord("/")
-_REWRITTEN: Final = frozenset([Meaning.FORWARDED, Meaning.VIA, Meaning.TE, Meaning.MAX_FORWARDS])
+_REWRITTEN: Final = frozenset([Meaning.FORWARDED, Meaning.VIA, Meaning.TE, Meaning.MAX_FORWARDS, Meaning.TIMEOUT])
 _HOPS: Final = re.compile(rb"[0-9]{1,9}")
 # Nominating one of these in Connection would make us strip what the instance relies on (CVE-2026-26365).
 _NOT_NOMINABLE: Final = frozenset(
@@ -267,6 +267,9 @@ def _note(request: Request, field: Field) -> None:
         case Meaning.CONTROL if field.lower == b"x-prana-service":
             named = request.named_service
             request.named_service = field.value if named is None else named + b"," + field.value
+        case Meaning.TIMEOUT:
+            asked_s = field.number / 1e6
+            request.asked_timeout_s = min(request.asked_timeout_s or asked_s, asked_s)
         case Meaning.MAX_FORWARDS if request.method == b"OPTIONS":
             if request.max_forwards is not None or _HOPS.fullmatch(field.value) is None:
                 raise BadRequest("Max-Forwards is not a number")

@@ -3,6 +3,7 @@
 from typing import Final
 
 from prana.wire.fields import Headers, Meaning
+from prana.wire.timeouts import EXPECTED, NAMES
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -18,7 +19,7 @@ _FORBIDDEN: Final = frozenset(
         b"x-forwarded-proto", b"x-request-id",
         # request modifiers
         b"cache-control", b"expect", b"max-forwards", b"pragma", b"range", b"if-match", b"if-modified-since",
-        b"if-none-match", b"if-range", b"if-unmodified-since",
+        b"if-none-match", b"if-range", b"if-unmodified-since", EXPECTED.lower(), *NAMES,
         # authentication
         b"authorization", b"cookie", b"proxy-authenticate", b"proxy-authorization", b"set-cookie",
         b"www-authenticate",

@@ -126,8 +126,19 @@ deviations = 5.0
 min_samples = 20
 min_nodes = 5
 floor = "50ms"
+[defaults.hedge]
+enabled = false
+percentile = 95
+min_delay = "10ms"
 [defaults.retry]
+enabled = true
 max_retries = 2
+same_node_retries = 0
+methods = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]
+idempotency_key = true
+backoff = "25ms"
+max_backoff = "250ms"
+max_retry_after = "2s"
 budget_ratio = 0.2
 budget_floor_per_s = 10
 statuses = [502, 503, 504]

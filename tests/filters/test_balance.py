@@ -5,15 +5,28 @@ import pytest
 
 from admin.metrics import ServiceMetrics
 from loadbalancer.balancer import Balancer
-from loadbalancer.ejection import EjectionSettings
+from loadbalancer.ejection import EjectionSettings, Reason
 from loadbalancer.load import FAILURE_PENALTY_S
 from loadbalancer.outcome import Outcome
 from loadbalancer.rules import rule_named
 from loadbalancer.scope import AffinityLimits, Scope, ZoneFilter
 from loadbalancer.subset import Ranking
-from prana.errors import BadRequest, ConnectionBroken, NoInstance
+from prana.config.settings import CommandRetry
+from prana.errors import (
+    BadRequest,
+    ConnectionBroken,
+    ConnectTimeout,
+    DeadlineExceeded,
+    NoInstance,
+    ProxyError,
+    ResponseTimeout,
+)
 from prana.filters.balance import Balance
+from prana.filters.retry import Retry
 from prana.request import End, Request, Response
+from prana.resilience.answers import AnswerTimes
+from prana.resilience.budget import RetryBudget
+from prana.resilience.repeatable import Repeatable
 from prana.wire.body import BodyStream
 from prana.wire.client import AttemptTimes
 from prana.wire.fields import Field
@@ -49,7 +62,8 @@ class Stage:
             [Instance(app="A", id=name, host=name, ip="10.0.0.1", port=80) for name in ("a", "b", "c")]
         )
         self.metrics = metrics
-        self.balance = Balance(self.balancer, self.client, TIMES, metrics, clock, epoch_s=lambda: 10.0)  # type: ignore[arg-type] # a fake
+        self.answers = AnswerTimes(clock)
+        self.balance = Balance(self.balancer, self.client, TIMES, self.answers, metrics, clock, epoch_s=lambda: 10.0)  # type: ignore[arg-type] # a fake
 
     @property
     def pending(self) -> int:
@@ -189,3 +203,126 @@ async def test_when_the_own_zone_must_do_and_nobody_is_there_the_error_says_so(s
     stage.balance._balancer.update([Instance("A", "a", "a", "10.0.0.1", 80, zone="eu-2")])
     with pytest.raises(NoInstance, match="no instance of it is in our own zone"):
         await stage.balance(request())
+
+
+async def test_good_answers_are_measured_and_others_are_not(stage: Stage) -> None:
+    for result in (answer(500), answer(429), ConnectionBroken("x")):
+        stage.client.next = Next(result)
+        for _ in range(10):
+            if isinstance(result, Response):
+                await stage.balance(request())
+            else:
+                with pytest.raises(ConnectionBroken):
+                    await stage.balance(request())
+    assert stage.answers.within_s(100) == 0
+    stage.client.next = Next(answer(404))
+    for _ in range(20):
+        await stage.balance(request())
+    assert stage.answers.within_s(100) == 0.25
+
+
+def usual(stage: Stage, clock: Clock, times_s: list[float]) -> None:
+    for time_s in times_s:
+        stage.answers.record(clock(), time_s)
+
+
+LATE = [ResponseTimeout("no response within 0.25 s", sent=True), ConnectTimeout("no connection within 0.25 s")]
+
+
+@pytest.mark.parametrize("error", LATE)
+async def test_a_caller_in_more_of_a_hurry_than_good_answers_is_held_against_nobody(
+    stage: Stage, clock: Clock, error: ProxyError
+) -> None:
+    usual(stage, clock, [0.1] * 90 + [0.3] * 10)
+    stage.client.next = Next(error)
+    asked = request()
+    asked.asked_timeout_s, asked.deadline_s = 0.25, asked.received_s + 0.25
+    with pytest.raises(DeadlineExceeded) as raised:
+        await stage.balance(asked)
+    assert (raised.value.status, raised.value.sent, raised.value.retryable) == (504, error.sent, False)
+    assert raised.value.detail.endswith(
+        "0.25 s, which is all that the caller allows; 95 % of the answers take up to 300 ms"
+    )
+    assert (asked.attempts[0].result, asked.attempts[0].node.failures, stage.pending) == ("deadline", 0, 0)
+    assert stage.metrics.attempts[Outcome.IGNORED] == 1
+
+
+@pytest.mark.parametrize("error", LATE)
+@pytest.mark.parametrize(
+    ("usual_s", "asked_timeout_s", "deadline_in_s"),
+    [
+        ([0.1] * 96 + [0.3] * 4, 0.25, 0.25),  # nearly all are faster
+        ([0.3] * 19, 0.25, 0.25),  # too few to know
+        ([0.3] * 100, 0.0, 0.25),  # our own timeout
+        ([0.3] * 100, 0.5, 0.25),  # which is shorter than the caller's
+        ([0.3] * 100, 0.9, 0.9),  # it was the attempt's time that was over
+    ],
+)
+async def test_who_had_the_usual_time_is_blamed(
+    stage: Stage, clock: Clock, error: ProxyError, usual_s: list[float], asked_timeout_s: float, deadline_in_s: float
+) -> None:
+    usual(stage, clock, usual_s)
+    stage.client.next = Next(error)
+    asked = request()
+    asked.asked_timeout_s, asked.deadline_s = asked_timeout_s, asked.received_s + deadline_in_s
+    with pytest.raises(type(error)):
+        await stage.balance(asked)
+    assert asked.attempts[0].node.failures == 1
+
+
+class Failing(FakeClient):
+    async def send(self, asked: Request, address: Address, times: AttemptTimes) -> Response:
+        self.asked.append(address)
+        raise ConnectionBroken("x")
+
+
+@pytest.mark.parametrize(("same_node_retries", "order"), [(0, "bca"), (1, "bbcc"), (2, "bbbc"), (9, "bbbb")])
+async def test_as_many_retries_as_configured_go_to_the_same_node_first(
+    clock: Clock, metrics: ServiceMetrics, monkeypatch: pytest.MonkeyPatch, same_node_retries: int, order: str
+) -> None:
+    """Ribbon's MaxAutoRetries and MaxAutoRetriesNextServer."""
+
+    async def sleep(delay_s: float) -> None:
+        clock.now_s += delay_s
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    stage = Stage(clock, metrics)
+    stage.balance._client = client = Failing(clock)  # type: ignore[assignment] # a fake
+    settings = CommandRetry(max_retries=3, same_node_retries=same_node_retries)
+    retry = Retry(
+        settings,
+        Repeatable((), by_key=False),
+        RetryBudget(clock),
+        stage.answers,
+        stage.balance.elsewhere,
+        metrics,
+        clock,
+        Random(1),
+    )
+    asked = request()
+    asked.deadline_s = clock() + 10
+    with pytest.raises(ConnectionBroken):
+        await retry(asked, stage.balance)
+    assert "".join(address[0] for address in client.asked)[: len(order)] == order
+
+
+async def test_an_ejected_node_is_not_tried_again(stage: Stage) -> None:
+    asked = request()
+    await stage.balance(asked)
+    asked.attempts[0].again = True
+    asked.attempts[0].node.standing.eject(0.0, Reason.REFUSED)
+    await stage.balance(asked)
+    assert asked.attempts[1].node is not asked.attempts[0].node
+
+
+async def test_elsewhere_is_where_a_fit_node_has_not_been_tried(stage: Stage) -> None:
+    asked = request()
+    seen = []
+    for _ in range(3):
+        seen.append(stage.balance.elsewhere(asked))
+        await stage.balance(asked)
+    assert [*seen, stage.balance.elsewhere(asked)] == [True, True, True, False]
+    fresh = request()
+    for node in stage.balance._balancer.nodes:
+        node.standing.eject(0.0, Reason.REFUSED)
+    assert not stage.balance.elsewhere(fresh)

@@ -68,7 +68,7 @@ class FakeDirectory:
     def made(self, name: str) -> Service | None:
         return None
 
-    async def find(self, name: str) -> Service | None:
+    async def find(self, name: str, asked_timeout_s: float = 0.0) -> Service | None:
         self.asked.append(name)
         return self._services.get(name)
 

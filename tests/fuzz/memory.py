@@ -121,7 +121,7 @@ class Instance:
         return self.transport.written
 
     async def exchange(self, request: Request) -> Response:
-        return await self.connection.exchange(request, request_head(request, AUTHORITY), NEVER_S)
+        return await self.connection.exchange(request, request_head(request, AUTHORITY, NEVER_S), NEVER_S)
 
 
 def pieces(data: bytes, cuts: Sequence[int]) -> list[bytes]:

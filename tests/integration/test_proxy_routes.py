@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from prana.config.settings import Breaker, CommandRetry, Fallback, RoutePolicy
+from prana.config.settings import Breaker, CommandRetry, Fallback, Retry, RoutePolicy
 from prana.wire.upgrade import accept_value
 
 from .conftest import (
@@ -137,13 +137,16 @@ async def test_a_route_may_do_without_retries(start_sidecar: StartSidecar, upstr
 async def test_retries_of_all_routes_come_out_of_one_budget(start_sidecar: StartSidecar, upstream: Upstream) -> None:
     failing_below(b"/", upstream, BUSY)
     routes = tuple(RoutePolicy(prefix=prefix) for prefix in ("/a", "/b", "/c"))
-    running = await start_sidecar(upstream.port, routes=routes)
+    retry = Retry(budget_ratio=0.5, budget_floor_per_s=0.0)
+    running = await start_sidecar(upstream.port, routes=routes, retry=retry)
     budget = running.service().budget
-    before = budget.balance
+    for _ in range(20):
+        budget.deposit()
+    assert budget.balance == 10
     for target in (b"/orders/a", b"/orders/b", b"/orders/c", b"/orders/d"):
         await running.ask(get(target))
     assert running.service().metrics.retries == 8
-    assert budget.balance < before - 5  # eight less, and what the requests and the time since then have paid in
+    assert budget.balance == 3.5, "eight less, half of one more for each request but the first, which found it full"
 
 
 async def test_each_route_has_its_own_fallback(start_sidecar: StartSidecar, upstream: Upstream) -> None:

@@ -19,8 +19,6 @@ from prana.errors import (
 )
 from prana.resilience.classify import (
     is_idempotent,
-    may_retry,
-    may_retry_status,
     outcome_of_error,
     outcome_of_status,
     trouble_of_error,
@@ -32,7 +30,6 @@ from prana.resilience.verdict import Verdict
 
 IDEMPOTENT = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]
 OTHERS = ["POST", "PATCH", "CONNECT", "PROPFIND", "get", "", "GÉT", "G\u20acT"]
-STATUSES = [502, 503, 504]
 
 
 @pytest.mark.parametrize("method", IDEMPOTENT)
@@ -45,34 +42,6 @@ def test_rfc_9110_names_the_idempotent_methods(method: str) -> None:
 def test_any_other_method_might_not_be(method: str) -> None:
     assert not is_idempotent(method)
     assert not is_idempotent(method.encode())
-
-
-@pytest.mark.parametrize("error", [ConnectRefused, ConnectTimeout, ConnectionBroken])
-@pytest.mark.parametrize("method", IDEMPOTENT + OTHERS)
-@pytest.mark.parametrize("replayable", [True, False])
-def test_what_was_not_sent_may_be_tried_elsewhere(error: type[ProxyError], method: str, replayable: bool) -> None:
-    assert may_retry(error("gone"), method, replayable)
-
-
-@pytest.mark.parametrize("error", [ConnectionBroken, ResponseTimeout, UpstreamProtocolError])
-def test_what_was_sent_is_repeated_only_if_idempotent_and_still_at_hand(error: type[ProxyError]) -> None:
-    sent = error("gone", sent=True)
-    assert may_retry(sent, b"GET", body_replayable=True)
-    assert not may_retry(sent, b"PUT", body_replayable=False)
-    for method in OTHERS:
-        assert not may_retry(sent, method, body_replayable=True)
-
-
-@pytest.mark.parametrize("error", [NoInstance, Overloaded, BadRequest, RegistryNotRead, ProxyError])
-def test_where_another_attempt_cannot_help_there_is_none(error: type[ProxyError]) -> None:
-    assert not may_retry(error("no"), "GET", body_replayable=True)
-
-
-def test_a_configured_status_is_retried_for_idempotent_replayable_requests_only() -> None:
-    assert may_retry_status(503, "GET", True, STATUSES)
-    assert not may_retry_status(500, "GET", True, STATUSES)
-    assert not may_retry_status(503, "POST", True, STATUSES)
-    assert not may_retry_status(503, "PUT", False, STATUSES)
 
 
 @pytest.mark.parametrize(

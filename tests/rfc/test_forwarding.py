@@ -29,7 +29,15 @@ from tests.integration.conftest import (
 from .conftest import Refuses, Rejects
 from .messages import CHUNKED, answers, bodied, replying, requests
 
-ADDED = ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "Via", "X-Request-Id"]
+ADDED = [
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "Via",
+    "X-Envoy-Expected-Rq-Timeout-Ms",
+    "X-Request-Id",
+]
 OTHER = [post(b"/orders/", b"abc"), post(b"/orders/", b"abc", method=b"PATCH")]
 
 

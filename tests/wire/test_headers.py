@@ -45,18 +45,19 @@ FORWARDED = [
 
 
 def test_a_stranger_cannot_write_forwarded_headers() -> None:
-    assert lines(request_head(request(*FORWARDED, loopback=False), b"i:1"))[2:] == [
+    assert lines(request_head(request(*FORWARDED, loopback=False), b"i:1", 5.0))[2:] == [
         b"X-Forwarded-For: 203.0.113.9",
         b"X-Forwarded-Proto: http",
         b"X-Forwarded-Host: front:1",
         b"X-Forwarded-Port: 8078",
         b"Via: 1.1 prana",
+        b"X-Envoy-Expected-Rq-Timeout-Ms: 5000",
         b"X-Request-Id: id-1",
     ]
 
 
 def test_loopback_may_and_the_caller_is_appended() -> None:
-    assert lines(request_head(request(*FORWARDED, (b"X-Forwarded-For", b"10.0.0.2")), b"i:1"))[2:6] == [
+    assert lines(request_head(request(*FORWARDED, (b"X-Forwarded-For", b"10.0.0.2")), b"i:1", 5.0))[2:6] == [
         b"X-Forwarded-For: 10.0.0.1, 10.0.0.2, 203.0.113.9",
         b"X-Forwarded-Proto: https",
         b"X-Forwarded-Host: shop",
@@ -67,7 +68,7 @@ def test_loopback_may_and_the_caller_is_appended() -> None:
 def test_a_unix_sockets_caller_has_an_address_and_a_port_too() -> None:
     made = request()
     made.caller_ip, made.proxy_port, made.host = b"", 0, b""
-    assert lines(request_head(made, b"i:1"))[2:6] == [
+    assert lines(request_head(made, b"i:1", 5.0))[2:6] == [
         b"X-Forwarded-For: 127.0.0.1",
         b"X-Forwarded-Proto: http",
         b"X-Forwarded-Host: i:1",
@@ -77,9 +78,9 @@ def test_a_unix_sockets_caller_has_an_address_and_a_port_too() -> None:
 
 def test_the_framing_is_written_anew() -> None:
     made = request((b"content-length", b"007"), (b"Transfer-Encoding", b"x"))
-    assert not [line for line in lines(request_head(made, b"i:1")) if b"ength" in line or b"ncoding" in line]
+    assert not [line for line in lines(request_head(made, b"i:1", 5.0)) if b"ength" in line or b"ncoding" in line]
     made.content_length = 7
-    assert lines(request_head(made, b"i:1"))[-1] == b"Content-Length: 7"
+    assert lines(request_head(made, b"i:1", 5.0))[-1] == b"Content-Length: 7"
 
 
 TOKEN = st.sampled_from([b"Host", b"X-A", b"x-a", b"Accept", b"Via", b"Expect", b"X-Request-Id", *HOP_BY_HOP])
@@ -90,7 +91,7 @@ VALUE = st.binary(max_size=5).map(lambda value: value.hex().encode())
 def test_end_to_end_headers_pass_in_order_and_hop_by_hop_ones_never(headers: list[Pair], nominated: set[bytes]) -> None:
     made = request(*((name, value) for name, value in headers if name != b"Host"))
     made.connection_tokens = frozenset(nominated)
-    _, _, *out = lines(request_head(made, b"i:1"))
+    _, _, *out = lines(request_head(made, b"i:1", 5.0))
     names = [line.partition(b":")[0].lower() for line in out]
     assert not set(names) & (HOP_BY_HOP | nominated)
     plain = [b"%b: %b" % pair for pair in headers if pair[0].lower() in {b"x-a", b"accept"} - nominated]

@@ -159,7 +159,7 @@ async def test_an_answer_means_the_same_however_it_is_cut(sent: Message, cuts: s
 def test_the_head_written_to_an_instance_is_read_back(message: Message, from_loopback: bool) -> None:
     request = Request(message.method, b"/orders", parsed(message.headers), 0.0)
     request.path, request.request_id, request.from_loopback = message.target, b"id", from_loopback
-    (read,) = read_requests([request_head(request, b"instance:1")])
+    (read,) = read_requests([request_head(request, b"instance:1", 5.0)])
     assert read.malformed is None
     assert (read.method, read.target, read.host) == (message.method, message.target, b"instance:1")
     assert pairs(read.headers[1 : 1 + len(message.headers)]) == message.headers
