@@ -124,13 +124,13 @@ class Request:
         self.upload: asyncio.Task[None] | None = None  # of the body to an instance, the latest
         self.is_fallback = False  # asked in another service's place
 
-    def elsewhere(self, service: str, idle_timeout_s: float, received_s: float) -> "Request":
+    def elsewhere(self, service: str, received_s: float) -> "Request":
         """The same request to another service, as if it came now, but its caller has waited already. What the stages
         found out stays behind."""
         other = copy.copy(self)
         if self.asked_timeout_s:
             other.asked_timeout_s = max(self.received_s + self.asked_timeout_s - received_s, _NO_TIME_S)
-        other.service, other.idle_timeout_s, other.received_s = service, idle_timeout_s, received_s
+        other.service, other.received_s = service, received_s
         other.attempts = []
         other.executed = False
         other.release_place = None

@@ -7,8 +7,9 @@ from prana.fallback.substitute import Kind
 from prana.request import Request, Response
 from prana.service import Service
 
-Find = Callable[[str], Awaitable[Service | None]]
-"""The service of a lower-case name, None when nobody has it; raises RegistryNotRead."""
+Find = Callable[[str, float], Awaitable[Service | None]]
+"""The service of a lower-case name, None when nobody has it. Waits for the first registry read within so many seconds,
+0 for the service's own timeout; raises RegistryNotRead."""
 
 
 class Elsewhere:
@@ -16,6 +17,7 @@ class Elsewhere:
     the chain that asks goes on instead. So nothing is asked in circles, and two services can stand in for each other.
 
     The timeout is the other's, counted from now: what is left of the first one is nothing just when that was too slow.
+    What the caller itself allows still counts from the beginning.
     """
 
     kind = Kind.SERVICE
@@ -29,17 +31,18 @@ class Elsewhere:
         """None also for a WebSocket handshake, and for a request whose body is no longer at hand."""
         if request.upgrade is not None or not await _rewound(request):
             return None
+        again = request.elsewhere(self._name, self._clock())
         try:
-            service = await self._find(self._name)
-            return await self._ask(service, request) if service is not None else None
+            service = await self._find(self._name, again.asked_timeout_s)
+            return await self._ask(service, request, again) if service is not None else None
         except ProxyError as error:
             if error.fault is Fault.DOWNSTREAM:
                 raise
             return None
 
-    async def _ask(self, service: Service, request: Request) -> Response | None:
+    async def _ask(self, service: Service, request: Request, again: Request) -> Response | None:
         command = service.command_of(request.method, request.path)
-        again = request.elsewhere(service.name, command.policy.idle_timeout, self._clock())
+        again.idle_timeout_s = command.policy.idle_timeout
         try:
             response = await command.handler(again)
         finally:

@@ -329,6 +329,17 @@ async def test_nobody_waits_longer_than_its_own_timeout(bench: Bench, clock: Clo
     assert waiting[1].result().body == leader.result().body == b"good"
 
 
+async def test_nor_longer_than_it_asked_to(bench: Bench, clock: Clock) -> None:
+    await bench.ask(asking())
+    clock.now_s += 1.0
+    hurried, patient = asking(), asking()
+    hurried.asked_timeout_s, patient.asked_timeout_s = 1.001, 60.0
+    waiting = await bench.ask(hurried, patient)
+    await asyncio.sleep(0.02)
+    assert [task.done() for task in waiting] == [True, False]
+    assert isinstance(waiting[0].exception(), ResponseTimeout)
+
+
 async def test_who_shared_an_answer_knows_whose_attempts_led_to_it(bench: Bench) -> None:
     first, second = asking(), asking()
     await bench.ask(first, second)

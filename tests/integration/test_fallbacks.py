@@ -175,6 +175,16 @@ async def test_a_service_that_was_too_slow_leaves_the_other_its_own_timeout(
     assert (answer.status, answer.value(b"X-Prana-Fallback")) == (200, b"service; reason=timeout")
 
 
+async def test_a_deadline_of_the_caller_counts_on(start_sidecar: StartSidecar, start_upstream: StartUpstream) -> None:
+    primary, backup = await start_upstream(silent), await start_upstream(silent)
+    running = await start_sidecar(
+        primary.port, fallback=(OTHER, Fallback(body="static")), more={"backup": policy_of(backup.port)}
+    )
+    answer = await running.ask(get(b"/orders/", b"X-Request-Timeout: 0.1"))
+    assert answer.value(b"X-Prana-Fallback").startswith(b"static; reason=")
+    assert backup.requests == [], "there was no time left for it"
+
+
 async def test_a_body_goes_there_again_if_it_is_still_at_hand(
     start_sidecar: StartSidecar, start_upstream: StartUpstream
 ) -> None:
