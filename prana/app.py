@@ -33,6 +33,7 @@ from prana.journal import ShadowJournal, access_sink
 from prana.pipeline import common_pipeline
 from prana.ports import Ports, until
 from prana.registry_client import RegistryClient
+from prana.routes import Routes
 from prana.service import Service
 from prana.services import Services
 from prana.signals import Stop
@@ -169,8 +170,10 @@ class Sidecar:
         host, _, port, _ = address
         return address[:3] in self._static or self._registry.may_dial(host, ip, port)
 
-    def _wait_s(self, service: str) -> float:
-        return self.settings.policy_for(service).timeout
+    def _wait_s(self, service: str, method: bytes, path: bytes) -> float:
+        policy = self.settings.policy_for(service)
+        route = Routes((each, each) for each in policy.routes).first(method, path)
+        return (route or policy).timeout
 
     async def start(self, *, listen_flag: str = "--listen", admin_flag: str = "--admin-listen") -> None:
         """Open the ports; behind a predecessor only bind them, `run` opens them when it has let go.

@@ -35,12 +35,13 @@ class Services:
         registry: Registry | None,
         make: Callable[[str, tuple[Instance, ...], bool], Service],
         gone: Callable[[str, Node], None],
-        wait_s: Callable[[str], float],
+        wait_s: Callable[[str, bytes, bytes], float],
         tls_mode: Callable[[str], TlsMode] = lambda _: TlsMode.AUTO,
         with_fallback: Collection[str] = (),
     ) -> None:
-        """`with_fallback` names services that are to be found even if the registry does not know them: their
-        configured fallback answers then."""
+        """`wait_s` is the timeout of a call: by service, method and path, as its route has it. `with_fallback` names
+        services that are to be found even if the registry does not know them: their configured fallback answers then.
+        """
         self._static = static
         self._with_fallback = with_fallback
         self._registry = registry
@@ -55,25 +56,27 @@ class Services:
         service = self._made.get(name)
         return service if service is not None and service.known else None
 
-    async def find(self, name: str, asked_timeout_s: float = 0.0) -> Service | None:
+    async def find(
+        self, name: str, method: bytes = b"", path: bytes = b"", asked_timeout_s: float = 0.0
+    ) -> Service | None:
         """The service of a lower-case name, None when nobody has it. A call that comes before the first registry
-        read waits for it within its own time (`wait_s(name)`, or less where its caller asked for that), then raises
+        read waits for it within its own time (`wait_s`, or less where its caller asked for that), then raises
         RegistryNotRead."""
         service = self.made(name)
         if service is not None:
             return service
         instances = self._instances(name)
         if instances is None and self._registry is not None and not self._registry.first_read.is_set():
-            await self._first_read(self._registry, name, asked_timeout_s)
+            wait_s = self._wait_s(name, method, path)
+            await self._first_read(self._registry, name, min(wait_s, asked_timeout_s or wait_s))
             instances = self._instances(name)
         if instances is None and name in self._with_fallback:
             instances = ()
         return self._open(name, instances) if instances is not None else None
 
-    async def _first_read(self, registry: Registry, name: str, asked_timeout_s: float) -> None:
-        wait_s = self._wait_s(name)
+    async def _first_read(self, registry: Registry, name: str, wait_s: float) -> None:
         try:
-            async with asyncio.timeout(min(wait_s, asked_timeout_s or wait_s)):
+            async with asyncio.timeout(wait_s):
                 await registry.first_read.wait()
         except TimeoutError:
             if name in self._with_fallback:

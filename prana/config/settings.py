@@ -37,6 +37,7 @@ Span = Annotated[float, kinds.duration("1ms", "1h")]
 Ratio = Annotated[float, kinds.number(0, 1)]
 Load = Annotated[float, kinds.number(0, 1_000_000)]  # requests under way for each instance
 ServiceName = Annotated[str, kinds.service_name()]
+Method = Annotated[str, matching.method()]
 
 
 class AppHealth(Struct, frozen=True, kw_only=True):
@@ -248,9 +249,7 @@ class CommandRetry(Struct, frozen=True, kw_only=True):
     enabled: Flag = True
     max_retries: Annotated[int, kinds.integer(0, 10)] = 2
     same_node_retries: Annotated[int, kinds.integer(0, 10)] = 0  # of these, at each node before another is tried
-    methods: frozenset[Annotated[str, kinds.text(r"[A-Z][A-Z-]{0,31}", "a method in upper case, such as GET")]] = (
-        frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-    )
+    methods: frozenset[Method] = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
     idempotency_key: Flag = True  # whether any method with an Idempotency-Key may be repeated as well
     backoff: Annotated[float, kinds.duration("0s", "1m")] = (
         0.025  # the longest wait before the first; doubled, plus one
@@ -380,7 +379,7 @@ class RoutePolicy(CommandPolicy, frozen=True, kw_only=True):
     """How some of a service's requests are executed: its policy, with what `[[services.NAME.routes]]` overrides."""
 
     name: Annotated[str, kinds.service_name(optional=True)] = ""  # lower case; "": made of what it takes
-    methods: frozenset[Annotated[str, matching.method()]] = frozenset()  # none: any
+    methods: frozenset[Method] = frozenset()  # none: any
     prefix: Annotated[str, matching.path_prefix()] = ""  # of whole segments of the path, as it is sent
     pattern: Annotated[str, matching.path_pattern()] = ""  # takes the path as a whole, without its query
     fallback: tuple[Fallback, ...] = ()  # as a service's, and in place of that as a whole; [] for none

@@ -24,11 +24,11 @@ Endpoint = Callable[[Request], Response | Destination | None]
 
 class Directory(Protocol):
     """Who knows the services: `made` gives those called before, `find` any. It waits for the first registry read when
-    it must, `asked_timeout_s` at most unless that is 0, and returns None for a name that nobody has; raises
-    RegistryNotRead."""
+    it must, as long as a call of this method and path may take and `asked_timeout_s` at most unless that is 0, and
+    returns None for a name that nobody has; raises RegistryNotRead."""
 
     def made(self, name: str) -> Service | None: ...
-    async def find(self, name: str, asked_timeout_s: float = 0.0) -> Service | None: ...
+    def find(self, name: str, method: bytes, path: bytes, asked_timeout_s: float) -> Awaitable[Service | None]: ...
 
 
 class Route:
@@ -56,12 +56,10 @@ class Route:
                 return own
             if own is not None:
                 return await self._forward(request, *own)
-        service = self._directory.made(name) or (
-            await self._directory.find(name, request.asked_timeout_s) if name else None
-        )
+        service = self._directory.made(name) or (await self._find(request, name, path) if name else None)
         if service is None and self._default_service:
             path = request.target
-            service = await self._directory.find(self._default_service, request.asked_timeout_s)
+            service = await self._find(request, self._default_service, path)
         if service is None and request.target == b"*":
             return own_options()
         if service is None:
@@ -72,11 +70,14 @@ class Route:
     async def _forward(self, request: Request, spelt: bytes, path: bytes) -> Response:
         """To a service that was addressed outright, so that no default stands in for it."""
         name = service_name(spelt)
-        service = await self._directory.find(name, request.asked_timeout_s)
+        service = await self._find(request, name, path)
         if service is None:
             request.service = name
             raise ServiceNotFound(_not_found_detail(name))
         return await self._enter(request, service, path)
+
+    def _find(self, request: Request, name: str, path: bytes) -> Awaitable[Service | None]:
+        return self._directory.find(name, request.method, path, request.asked_timeout_s)
 
     def _enter(self, request: Request, service: Service, path: bytes) -> Awaitable[Response]:
         if climbs(path):

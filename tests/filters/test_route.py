@@ -64,12 +64,14 @@ class FakeDirectory:
     def __init__(self, *services: Service) -> None:
         self._services = {service.name: service for service in services}
         self.asked: list[str] = []
+        self.paths: list[bytes] = []
 
     def made(self, name: str) -> Service | None:
         return None
 
-    async def find(self, name: str, asked_timeout_s: float = 0.0) -> Service | None:
+    async def find(self, name: str, method: bytes, path: bytes, asked_timeout_s: float) -> Service | None:
         self.asked.append(name)
+        self.paths.append(path)
         return self._services.get(name)
 
 
@@ -221,7 +223,7 @@ async def test_a_route_sees_the_path_that_the_instance_will_however_the_service_
         (own, Route(routed, "", to_slow)),
     ):
         assert (await stage(asked)).status == 210
-        assert (asked.route, asked.path) == ("slow", b"/slow/x")
+        assert (asked.route, asked.path, routed.paths[-1]) == ("slow", b"/slow/x", b"/slow/x")
     assert slow.calls == 3
 
 

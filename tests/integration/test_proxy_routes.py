@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from prana.config.settings import Breaker, CommandRetry, Fallback, Retry, RoutePolicy
+from prana.config.settings import Breaker, CommandRetry, Eureka, Fallback, Retry, RoutePolicy
 from prana.wire.upgrade import accept_value
 
 from .conftest import (
@@ -290,3 +290,18 @@ async def admin(running: Running, path: bytes) -> Answer:
     answer = await caller.ask(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
     caller.close()
     return answer
+
+
+async def test_before_the_registry_is_read_a_call_waits_as_long_as_its_route_allows(
+    start_sidecar: StartSidecar,
+) -> None:
+    unread = {"eureka": Eureka(urls=("http://127.0.0.1:1/eureka/",), register=False)}
+    routes = (RoutePolicy(prefix="/hasty", timeout=0.05), RoutePolicy(prefix="/patient", timeout=60.0))
+    running = await start_sidecar(more={"orders": policy_of(timeout=0.05, routes=routes)}, settings=unread)
+    patient = await running.open()
+    await patient.send(get(b"/orders/patient"))
+    for target in (b"/orders/hasty/x?y", b"/orders/other"):
+        answer = await running.ask(get(target))
+        assert answer.problem == (503, "destination_unavailable")
+        assert b"no Eureka server has answered yet" in answer.body
+    assert not patient.reader._buffer  # type: ignore[attr-defined] # nothing has come, and nothing is awaited

@@ -61,7 +61,7 @@ class Joined:
         self.now_s = 100.0
         self.eureka = Eureka()
         self.discovery = Discovery(self.eureka, fetch_interval_s=30, clock=lambda: self.now_s, rng=Random(1))
-        self.services = Services({}, self.discovery, self._make, lambda name, node: None, lambda name: 1.0)
+        self.services = Services({}, self.discovery, self._make, lambda name, node: None, lambda *call: 1.0)
         self.discovery.subscribe(self.services.update)
 
     def _make(self, name: str, instances: tuple[Instance, ...], static: bool) -> Service:

@@ -48,7 +48,7 @@ class Bench:
     ) -> None:
         self.made: list[tuple[str, bool]] = []
         self.gone: list[Node] = []
-        self.waited: list[str] = []
+        self.waited: list[tuple[str, bytes, bytes]] = []
         self.services = Services(
             STATIC, registry, self._make, self._gone, self._wait, lambda _: tls_mode, with_fallback
         )
@@ -57,8 +57,8 @@ class Bench:
     def _gone(self, name: str, node: Node) -> None:
         self.gone.append(node)
 
-    def _wait(self, name: str) -> float:
-        self.waited.append(name)
+    def _wait(self, name: str, method: bytes, path: bytes) -> float:
+        self.waited.append((name, method, path))
         return self._wait_s
 
     def _make(self, name: str, instances: tuple[Instance, ...], static: bool) -> Service:
@@ -105,9 +105,9 @@ async def test_a_static_service_needs_no_registry_and_keeps_its_instances() -> N
 async def test_a_call_before_the_first_read_waits_for_it() -> None:
     registry = Registry()
     bench = Bench(registry, wait_s=60)
-    finding = asyncio.create_task(bench.services.find("a"))
+    finding = asyncio.create_task(bench.services.find("a", b"GET", b"/x"))
     await asyncio.sleep(0)  # lets it begin
-    assert bench.waited == ["a"] and not finding.done()
+    assert bench.waited == [("a", b"GET", b"/x")] and not finding.done()
     registry.read(instance("a"))
     assert ids(await finding) == ["a-1"]
 
@@ -117,7 +117,7 @@ async def test_a_call_before_the_first_read_waits_no_longer_than_its_own_time() 
     with pytest.raises(RegistryNotRead) as refused:
         await bench.services.find("a")
     assert refused.value.retry_after_s is not None
-    assert bench.waited == ["a"]
+    assert bench.waited == [("a", b"", b"")]
 
 
 async def test_without_a_registry_only_static_names_are_known() -> None:

@@ -67,7 +67,7 @@ class Bench:
     def __init__(self, *names: str, wire: Wire | None = None, within_s: float = 30.0) -> None:
         self.registry = Registry()
         self.wire = wire or Wire()
-        self.services = Services({}, self.registry, make, lambda name, node: None, lambda name: 1.0)
+        self.services = Services({}, self.registry, make, lambda name, node: None, lambda *call: 1.0)
         self.warm_up = WarmUp(
             names, self.services, self.registry.first_read, self.wire.connect, lambda: 0.0, within_s=within_s
         )
