@@ -84,7 +84,7 @@ class Sidecar:
         client = Client(self._pool, clock)
         chains = Chains(
             contents_of_files(settings),
-            lambda name, wait_s: self._services.find(name, wait_s),  # noqa: PLW0108 - the services are made with the chains
+            lambda *call: self._services.find(*call),  # noqa: PLW0108 - the services are made with the chains
             clock,
         )
         self._services = Services(

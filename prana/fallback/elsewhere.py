@@ -7,9 +7,9 @@ from prana.fallback.substitute import Kind
 from prana.request import Request, Response
 from prana.service import Service
 
-Find = Callable[[str, float], Awaitable[Service | None]]
-"""The service of a lower-case name, None when nobody has it. Waits for the first registry read within so many seconds,
-0 for the service's own timeout; raises RegistryNotRead."""
+Find = Callable[[str, bytes, bytes, float], Awaitable[Service | None]]
+"""The service of a lower-case name, None when nobody has it. Waits for the first registry read as long as a call of
+this method and path may take, and so many seconds at most unless that is 0; raises RegistryNotRead."""
 
 
 class Elsewhere:
@@ -33,7 +33,7 @@ class Elsewhere:
             return None
         again = request.elsewhere(self._name, self._clock())
         try:
-            service = await self._find(self._name, again.asked_timeout_s)
+            service = await self._find(self._name, request.method, request.path, again.asked_timeout_s)
             return await self._ask(service, request, again) if service is not None else None
         except ProxyError as error:
             if error.fault is Fault.DOWNSTREAM:

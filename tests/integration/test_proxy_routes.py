@@ -305,3 +305,17 @@ async def test_before_the_registry_is_read_a_call_waits_as_long_as_its_route_all
         assert answer.problem == (503, "destination_unavailable")
         assert b"no Eureka server has answered yet" in answer.body
     assert not patient.reader._buffer  # type: ignore[attr-defined] # nothing has come, and nothing is awaited
+
+
+async def test_so_does_a_fallback_that_asks_another_service(start_sidecar: StartSidecar, upstream: Upstream) -> None:
+    failing_below(b"/", upstream)
+    unread = {"eureka": Eureka(urls=("http://127.0.0.1:1/eureka/",), register=False)}
+    routes = (RoutePolicy(prefix="/hasty", timeout=0.05),)
+    running = await start_sidecar(
+        upstream.port,
+        more={"other": policy_of(timeout=60.0, routes=routes)},
+        settings=unread,
+        retry=NO_RETRY,
+        fallback=(Fallback(service="other"), Fallback(body="neither")),
+    )
+    assert (await running.ask(get(b"/orders/hasty"))).body == b"neither"
