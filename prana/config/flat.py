@@ -39,6 +39,6 @@ def path_of(name: str) -> tuple[str, ...]:
     parts = name.split(".")
     if path := located(_SECTIONS, parts):
         return path
-    if parts[0] in _SECTIONS.fields and parts[0] != "eureka" and len(parts) > 1:
+    if parts[0] in _SECTIONS.fields and parts[0] != "eureka":
         return tuple(parts)  # refused as unknown where it is read, with the key that was probably meant
     return ("properties", name)
