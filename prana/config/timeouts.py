@@ -9,6 +9,7 @@ from collections.abc import Container, Iterator
 from prana.config.finding import Finding
 from prana.config.positions import Path
 from prana.config.settings import CommandPolicy
+from prana.config.sources import dotted
 from prana.config.units import format_duration
 
 _DEFAULT = CommandPolicy()
@@ -18,6 +19,26 @@ def timeout_findings(at: Path, policy: CommandPolicy, given: Container[Path]) ->
     """Of the policy at this path; all are warnings. `given` are the paths that were written somewhere."""
     yield from _limits(at, policy, given)
     yield from _attempts(at, policy, given)
+    for key, wait_s, limit, what in _waits(policy):
+        limit_s = getattr(policy, limit)
+        paths = (*at, *key), (*at, limit), (*at, key[0])
+        if wait_s >= limit_s and any(path in given for path in paths):
+            wait, ends = format_duration(wait_s), format_duration(limit_s)
+            message = f"{dotted(key)} is {wait}, but {limit} is {ends}: {what}; choose a shorter one"
+            yield Finding(paths, message, warning=True)
+
+
+def _waits(policy: CommandPolicy) -> Iterator[tuple[Path, float, str, str]]:
+    """What is waited for before something happens, the limit by which all is over, and what then never happens."""
+    ends = "attempt_timeout" if policy.attempt_timeout < policy.timeout else "timeout"
+    if policy.hedge.enabled:
+        yield ("hedge", "min_delay"), policy.hedge.min_delay, ends, "no request is ever hedged"
+    if policy.breaker.slow_call_percentage:
+        wait_s = policy.breaker.slow_call_duration
+        yield ("breaker", "slow_call_duration"), wait_s, "timeout", "no call is ever slow"
+    if _retries(policy) and policy.retry.backoff != _DEFAULT.retry.backoff:
+        wait_s = min(policy.retry.backoff, policy.retry.max_backoff)
+        yield ("retry", "backoff"), wait_s, "timeout", "most retries would come too late"
 
 
 def _limits(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterator[Finding]:
@@ -41,12 +62,16 @@ def _attempts(at: Path, policy: CommandPolicy, given: Container[Path]) -> Iterat
     timeout, attempt_timeout, max_retries = (*at, "timeout"), (*at, "attempt_timeout"), (*at, "retry", "max_retries")
     here = tuple(path for path in (timeout, attempt_timeout, max_retries) if path in given)
     chosen = attempt_timeout in given or policy.attempt_timeout != _DEFAULT.attempt_timeout
-    if not (here and chosen and policy.retry.max_retries):
+    if not (here and chosen and _retries(policy)):
         return
-    promised = policy.retry.max_retries if policy.retry.max_retries != _DEFAULT.retry.max_retries else 0
+    promised = _retries(policy) if _retries(policy) != _retries(_DEFAULT) else 0
     told = policy.attempt_timeout > policy.timeout and attempt_timeout in given
     if not told and (1 + promised) * policy.attempt_timeout > policy.timeout:
         yield Finding(here, _no_time_left(policy, promised), warning=True)
+
+
+def _retries(policy: CommandPolicy) -> int:
+    return policy.retry.max_retries if policy.retry.enabled else 0
 
 
 def _no_time_left(policy: CommandPolicy, promised: int) -> str:

@@ -39,6 +39,26 @@ STACKS = [
         "services.a.routes[0].timeout: an attempt takes up to 2s (attempt_timeout), but timeout is 1s: after slow "
         "attempts there is no time for a retry; set timeout to 4s or attempt_timeout to 500ms",
     ),
+    (
+        "[defaults]\nattempt_timeout = '2s'\nhedge = { enabled = true, min_delay = '2s' }",
+        "defaults.hedge.min_delay: hedge.min_delay is 2s, but attempt_timeout is 2s: no request is ever hedged; "
+        "choose a shorter one",
+    ),
+    (
+        "[defaults]\nhedge = { enabled = true, min_delay = '1s' }\n[services.a]\ntimeout = '900ms'",
+        "services.a.timeout: hedge.min_delay is 1s, but timeout is 900ms: no request is ever hedged; "
+        "choose a shorter one",
+    ),
+    (
+        "[services.a]\ntimeout = '2s'\n[services.a.breaker]\nslow_call_percentage = 50\nslow_call_duration = '3s'",
+        "services.a.breaker.slow_call_duration: breaker.slow_call_duration is 3s, but timeout is 2s: "
+        "no call is ever slow; choose a shorter one",
+    ),
+    (
+        "[services.a]\ntimeout = '2s'\nretry = { backoff = '2s', max_backoff = '3s' }",
+        "services.a.retry.backoff: retry.backoff is 2s, but timeout is 2s: most retries would come too late; "
+        "choose a shorter one",
+    ),
 ]
 
 
@@ -57,6 +77,13 @@ FINE = [
     "[services.poll]\ntimeout = '1m'\nattempt_timeout = '1m'",
     "[defaults]\ntimeout = '8s'\nattempt_timeout = '2s'\nretry.max_retries = 3",
     "[defaults]\nattempt_timeout = '3s'\n[services.a]\ntimeout = '1s'\nretry.max_retries = 0",
+    "[defaults]\nattempt_timeout = '3s'\n[services.a]\ntimeout = '1s'\nretry.enabled = false",
+    "[services.a]\ntimeout = '20ms'",
+    "[services.a]\ntimeout = '2s'\nretry = { backoff = '2s' }",
+    "[services.a]\ntimeout = '2s'\nretry = { backoff = '3s', max_backoff = '3s', enabled = false }",
+    "[services.a]\ntimeout = '2s'\nhedge.min_delay = '3s'",
+    "[services.a]\ntimeout = '2s'\nbreaker.slow_call_duration = '3s'",
+    "[defaults]\ntimeout = '2s'\nhedge = { enabled = true, min_delay = '1s' }",
     "[defaults]\nattempt_timeout = '3s'\n[services.a]\ntimeout = '1s'\nattempt_timeout = '400ms'",
     "[services.a]\ntimeout = '3s'\nattempt_timeout = '2s'\n[[services.a.routes]]\nprefix = '/x'\nmax_concurrent = 3",
 ]
