@@ -8,7 +8,7 @@ NoCounterpart. What the key itself refuses, such as a number out of its range, i
 import re
 
 from prana.config.kinds import quoted
-from prana.config.settings import RIBBON_RULES
+from prana.config.settings import RIBBON_RULES, CommandRetry
 
 # Ribbon retries a GET only; asked for all operations, also the methods that could do something twice (RFC 9110, 9.2.2).
 _SAFE = "GET"
@@ -66,6 +66,13 @@ def flag(value: str) -> str:
     return "true" if truth(value) else "false"
 
 
+def unless_disabled(value: str | None, enabled: str | None) -> str | None:
+    """What one part does, where the whole is not disabled."""
+    if enabled is not None and not truth(enabled):
+        return "false"
+    return None if value is None else flag(value)
+
+
 def limit(value: str) -> str:
     """Java's largest int stands for no limit."""
     return "0" if value == str(2**31 - 1) else value
@@ -90,6 +97,15 @@ def retries(next_servers: str | None, same_server: str | None) -> str:
     return str((1 + others) * (1 + same) - 1)
 
 
+def same_server_retries(same_server: str) -> str:
+    return str(_whole(same_server, "retries"))
+
+
+def longest_backoff(value: str) -> str | None:
+    """No wait is longer than max_backoff, not even the first."""
+    return milliseconds(value) if _whole(value, "milliseconds") > CommandRetry().max_backoff * 1000 else None
+
+
 def retried_methods(all_operations: str) -> str:
     return _ALL if truth(all_operations) else _SAFE
 
@@ -108,22 +124,18 @@ def _server(written: str) -> str:
 
 
 def rule(class_name: str) -> str:
-    name = class_name.rpartition(".")[2]
+    name = _short(class_name)
     if name not in RIBBON_RULES:
         raise NoCounterpart(f"{name} is none of Ribbon's own rules, which are {', '.join(RIBBON_RULES)}")
     return name
 
 
-def _filter_name(class_name: str | None) -> str:
-    name = (class_name or _AFFINITY).rpartition(".")[2]
-    if name not in _FILTERS:
-        raise NoCounterpart(f"{name} is none of the filters of Ribbon and Spring, which are {', '.join(_FILTERS)}")
-    return name
-
-
 def zone_filter(affinity: str | None, exclusivity: str | None, class_name: str | None) -> str:
     """Ribbon's filter keeps to the own zone only where one of the two says so; Spring's always does."""
-    if _filter_name(class_name) == _PREFERENCE:
+    name = _short(class_name or _AFFINITY)
+    if name not in _FILTERS:
+        raise NoCounterpart(f"{name} is none of the filters of Ribbon and Spring, which are {', '.join(_FILTERS)}")
+    if name == _PREFERENCE:
         return "preference"
     if truth(exclusivity):
         return "exclusivity"
@@ -131,11 +143,15 @@ def zone_filter(affinity: str | None, exclusivity: str | None, class_name: str |
 
 
 def subset(size: str | None, class_name: str | None) -> str | None:
-    if _filter_name(class_name) == _SUBSET:
+    if _short(class_name or _AFFINITY) == _SUBSET:
         return size or "20"
     if size is None:
         return None
     raise NoCounterpart(f"it counts only with NIWSServerListFilterClassName={_SUBSET}")
+
+
+def _short(class_name: str) -> str:
+    return class_name.rpartition(".")[2]
 
 
 def tls_mode(secure: str) -> str:

@@ -58,8 +58,8 @@ SPRING_CLIENT = Family(
     (
         sets("service-url.defaultZone service-url.default-zone", "eureka.urls"),
         sets("service-url.<zone>", "eureka.zones.<zone>"),
-        sets("register-with-eureka", "eureka.register", to.flag),
-        sets("fetch-registry", "eureka.fetch", to.flag),
+        sets("register-with-eureka enabled", "eureka.register", to.unless_disabled, "false where not enabled"),
+        sets("fetch-registry enabled", "eureka.fetch", to.unless_disabled, "false where not enabled"),
         sets("registry-fetch-interval-seconds", "eureka.fetch_interval", to.seconds),
         sets("availability-zones.<region>", "eureka.zone", to.first_of_list, "the first of them"),
         sets("eureka-server-d-n-s-name use-dns-for-fetching-service-urls", "eureka.dns.domain", to.spring_dns_domain,
@@ -67,7 +67,6 @@ SPRING_CLIENT = Family(
         sets("region", "eureka.dns.region"),
         sets("eureka-server-port", "eureka.dns.port"),
         sets("eureka-server-u-r-l-context", "eureka.dns.path", to.context_path),
-        without("enabled", "without Eureka: eureka.urls = []", "true"),
         without("prefer-same-zone-eureka allow-redirects should-unregister-on-shutdown filter-only-up-instances "
                 "on-demand-update-status-change g-zip-content healthcheck.enabled", "Prana always does", "true"),
         without("disable-delta should-enforce-registration-at-init should-enforce-fetch-registry-at-init",

@@ -10,9 +10,7 @@ from prana.config.foreign import netflix, spring
 from prana.config.foreign.conversions import NoCounterpart, Unreadable
 from prana.config.foreign.families import Family, Match, Row
 from prana.config.foreign.routes import ForRoute
-from prana.config.settings import Settings
-from prana.config.shapes import branch, shape_at
-from prana.config.sources import Origin, Problem, Source, Text, dotted, single
+from prana.config.sources import Origin, Problem, Source, Text, single
 
 # A name is the first family's that knows it; of two that set the same key, the later is the stronger.
 FAMILIES = (*spring.ZUUL_FAMILIES, *netflix.FAMILIES, *spring.FAMILIES)
@@ -107,8 +105,8 @@ def _set(
     except NoCounterpart as reason:
         _leave(str(reason), own.values(), result)
     except Unreadable as error:
-        origins = [each.origin for each in own.values() if each.value.strip() == error.value]
-        result.problems.extend(Problem(origin, str(error)) for origin in origins)
+        found = (Problem(each.origin, str(error)) for each in own.values() if each.value.strip() == error.value)
+        result.problems.extend(problem for problem in found if problem not in result.problems)  # rows may share a name
     else:
         if text is not None:
             _store(path, Text(text), next(own[name].origin for name in row.names if name in own), result)
@@ -117,8 +115,6 @@ def _set(
 def _check(path: tuple[str, ...]) -> None:
     if path[0] == "services" and not _COMMAND.fullmatch(path[1]):
         raise NoCounterpart(f"{path[1]} is no service; name one as it is called here, or a route as service:route")
-    if shape_at(branch(Settings), path) is None:
-        raise NoCounterpart(f"{dotted(path)} is not available yet")
 
 
 def _store(path: tuple[str, ...], value: Text, origin: Origin, result: Translation) -> None:

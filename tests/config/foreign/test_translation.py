@@ -36,9 +36,29 @@ SINGLE = [
         "open",
     ),
     # Ribbon
-    ("ribbon.ReadTimeout=1500", "defaults.attempt_timeout", 1.5),
+    ("ribbon.ReadTimeout = 1500\t", "defaults.attempt_timeout", 1.5),
     ("prana_backend.ribbon.ConnectTimeout=300", "defaults.connect_timeout", 0.3),
-    ("ribbon.MaxAutoRetriesNextServer=1", "defaults.retry.max_retries", 1),
+    ("ribbon.MaxAutoRetriesNextServer=3", "defaults.retry.max_retries", 3),
+    ("ribbon.MaxAutoRetriesNextServer=0", "defaults.retry.max_retries", 0),
+    ("ribbon.MaxAutoRetries=1", "defaults.retry.max_retries", 3),
+    ("ribbon.MaxAutoRetries=1", "defaults.retry.same_node_retries", 1),
+    ("ribbon.MaxAutoRetries=2\nribbon.MaxAutoRetriesNextServer=2", "defaults.retry.max_retries", 8),
+    ("ribbon.OkToRetryOnAllOperations=false", "defaults.retry.methods", frozenset({"GET"})),
+    (
+        "ribbon.OkToRetryOnAllOperations=true",
+        "defaults.retry.methods",
+        frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH"}),
+    ),
+    ("ribbon.BackoffTimeout=100", "defaults.retry.backoff", 0.1),
+    ("ribbon.BackoffTimeout=100", "defaults.retry.max_backoff", 0.25),
+    ("ribbon.BackoffTimeout=500", "defaults.retry.max_backoff", 0.5),
+    ("zuul.retryable=false", "defaults.retry.enabled", False),
+    (
+        "ribbon.eager-load.clients=Orders, billing\nribbon.eager-load.enabled=true",
+        "proxy.warm_up",
+        ("orders", "billing"),
+    ),
+    ("ribbon.eager-load.clients=orders", "proxy.warm_up", ()),
     ("ribbon.NFLoadBalancerRuleClassName=RoundRobinRule", "defaults.balancer.rule", "RoundRobinRule"),
     ("ribbon.EnableZoneAffinity=true", "defaults.balancer.zone_filter", "affinity"),
     ("ribbon.EnableZoneAffinity=false", "defaults.balancer.zone_filter", "none"),
@@ -63,7 +83,7 @@ SINGLE = [
     ("niws.loadbalancer.default.circuitTripTimeoutFactorSeconds=5", f"{TUNING}.trip_factor", 5.0),
     ("niws.loadbalancer.availabilityFilteringRule.filterCircuitTripped=no", f"{TUNING}.filter_circuit_tripped", False),
     ("ZoneAwareNIWSDiscoveryLoadBalancer.triggeringLoadPerServerThreshold=0.5", f"{TUNING}.avoid_zone_load", 0.5),
-    ("ribbon.IsSecure=true", "defaults.tls.mode", "always"),
+    ("ribbon.IsSecure=TRUE", "defaults.tls.mode", "always"),
     ("ribbon.IsSecure=false", "defaults.tls.mode", "never"),
     # Eureka
     ("eureka.name=orders", "apps.name", "orders"),
@@ -81,7 +101,7 @@ SINGLE = [
     ("eureka.serviceUrl.us-1a=http://a/v2/", "eureka.zones", {"us-1a": ("http://a/v2/",)}),
     ("eureka.registration.enabled=false", "eureka.register", False),
     ("eureka.shouldFetchRegistry=false", "eureka.fetch", False),
-    ("eureka.us-1.availabilityZones=us-1a,us-1b", "eureka.zone", "us-1a"),
+    ("eureka.us-1.availabilityZones=us-1a , us-1b", "eureka.zone", "us-1a"),
     ("eureka.shouldUseDns=true\neureka.eurekaServer.domainName=e.org", "eureka.dns.domain", "e.org"),
     ("eureka.shouldUseDns=false\neureka.eurekaServer.domainName=e.org", "eureka.dns.domain", ""),
     ("eureka.eurekaServer.context=eureka/v2", "eureka.dns.path", "/eureka/v2/"),
@@ -100,6 +120,10 @@ SINGLE = [
     ("eureka.client.serviceUrl.defaultZone=http://a/eureka/", "eureka.urls", ("http://a/eureka/",)),
     ("eureka.client.service-url.us-1a=http://a/v2/", "eureka.zones", {"us-1a": ("http://a/v2/",)}),
     ("eureka.client.fetchRegistry=false", "eureka.fetch", False),
+    ("eureka.client.enabled=false", "eureka.fetch", False),
+    ("eureka.client.enabled=false\neureka.client.register-with-eureka=true", "eureka.register", False),
+    ("eureka.client.enabled=true\neureka.client.register-with-eureka=false", "eureka.register", False),
+    ("eureka.client.enabled=true", "eureka.register", True),
     ("zuul.semaphore.max-semaphores=50", "defaults.max_concurrent", 50),
     # our own keys
     ("proxy.listen=127.0.0.1:1,127.0.0.1:2", "proxy.listen", (Address("127.0.0.1", 1), Address("127.0.0.1", 2))),
@@ -170,8 +194,8 @@ def test_a_client_has_its_own_tuning(load_properties: LoadProperties) -> None:
 
 
 def test_servers_are_read_as_ribbon_reads_them(load_properties: LoadProperties) -> None:
-    service = load_properties("orders.ribbon.listOfServers=a:81, https://b,http://c:8/x,d").settings.services["orders"]
-    assert list(map(str, service.instances)) == ["a:81", "https://b:443", "c:8", "d:80"]
+    service = load_properties("orders.ribbon.listOfServers=a:81, HTTPS://b,http://c:80/x,d").settings.services["orders"]
+    assert list(map(str, service.instances)) == ["a:81", "https://b:443", "c:80", "d:80"]
 
 
 def test_rules_are_known_by_their_class_with_and_without_its_package(load_properties: LoadProperties) -> None:
@@ -233,6 +257,11 @@ LISTED = [
     ),
     ("eureka.shouldUseDns=true", "has no counterpart: the domain is missing"),
     (
+        "ribbon.NIWSServerListFilterClassName=org.acme.OurFilter",
+        "has no counterpart: OurFilter is none of the filters of Ribbon and Spring, which are "
+        "ZoneAffinityServerListFilter, ZonePreferenceServerListFilter, ServerListSubsetFilter",
+    ),
+    (
         "ribbon.ServerListSubsetFilter.size=5",
         "has no counterpart: it counts only with NIWSServerListFilterClassName=ServerListSubsetFilter",
     ),
@@ -267,6 +296,8 @@ def test_properties_of_the_app_are_only_kept(text: str, load_properties: LoadPro
 
 REFUSED = [
     ("ribbon.ReadTimeout=5s", 'ribbon.ReadTimeout: must be a whole number of milliseconds, not "5s"'),
+    ("ribbon.BackoffTimeout=x", 'ribbon.BackoffTimeout: must be a whole number of milliseconds, not "x"'),
+    ("ribbon.MaxAutoRetries=x", 'ribbon.MaxAutoRetries: must be a whole number of retries, not "x"'),
     ("ribbon.ReadTimeout=0", "ribbon.ReadTimeout: is 0ms; allowed are 1ms to 1h"),
     ("ribbon.ReadTimeout=-1", "ribbon.ReadTimeout: is -1ms; allowed are 1ms to 1h"),
     ("ribbon.ReadTimeout=", 'ribbon.ReadTimeout: must be a whole number of milliseconds, not ""'),
@@ -275,8 +306,8 @@ REFUSED = [
         "hystrix.command.orders.circuitBreaker.errorThresholdPercentage: is 101; allowed are 1 to 100",
     ),
     (
-        "hystrix.command.a.execution.isolation.thread.timeoutInMilliseconds=1\nhystrix.command.a.execution.timeout.enabled=x",
-        'hystrix.command.a.execution.timeout.enabled: must be true or false, not "x"',
+        f"{HYSTRIX}.execution.isolation.thread.timeoutInMilliseconds=1\n{HYSTRIX}.execution.timeout.enabled=x ",
+        f'{HYSTRIX}.execution.timeout.enabled: must be true or false, not "x"',
     ),
     (
         "eureka.serviceUrl.default=http://${host}/eureka/",
