@@ -166,8 +166,8 @@ class Balancer:
         return Pick(node, self._clock(), node.standing.ticket, self._settle)
 
     def broke_off(self, pick: Pick) -> None:
-        """The instance ended the body of an answer too early, after its headers were reported and before the release:
-        a failure of the node besides. Ribbon, which knows of no body, is not told."""
+        """The instance ended the body of an answer too early, whose headers were reported as a success: a failure of
+        the node besides. Ribbon, which knows of no body, is not told."""
         now_s, node = self._clock(), pick.node
         self._hear(pick, Outcome.FAILURE, 0.0, Trouble.BROKEN, now_s)
         node.failures += 1

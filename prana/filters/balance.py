@@ -73,13 +73,14 @@ class Balance:
         self._settle(pick, outcome, attempt, started_s, trouble_of_status(status), asked_s)
         if outcome is Outcome.SUCCESS:
             self._answers.record(started_s, attempt.duration_s)
-        response.on_finish(partial(self._finished, pick, response.body))
+        response.on_finish(partial(self._finished, pick, outcome, response.body))
         return response
 
-    def _finished(self, pick: Pick, body: BodyStream | bytes, end: End) -> None:
-        # Broken has an answer also where the caller's own upload stalled.
+    def _finished(self, pick: Pick, outcome: Outcome, body: BodyStream | bytes, end: End) -> None:
+        # An answer also breaks off where the caller's own upload stalled; and a bad one has been counted.
         if (
             end is End.BROKEN
+            and outcome is Outcome.SUCCESS
             and isinstance(body, BodyStream)
             and body.error is not None
             and outcome_of_error(body.error) is Outcome.FAILURE

@@ -149,20 +149,21 @@ async def test_an_instance_that_breaks_off_its_answers_is_left_out_however_good_
 
 
 @pytest.mark.parametrize(
-    ("error", "end"),
+    ("status", "error", "end"),
     [
-        pytest.param(BadRequest("x"), End.BROKEN, id="the caller's upload stalled"),
-        pytest.param(None, End.BROKEN, id="silent for too long, as an event stream may be"),
-        pytest.param(ConnectionBroken("x"), End.ABANDONED, id="the caller has gone"),
+        pytest.param(200, BadRequest("x"), End.BROKEN, id="the caller's upload stalled"),
+        pytest.param(200, None, End.BROKEN, id="silent for too long, as an event stream may be"),
+        pytest.param(200, ConnectionBroken("x"), End.ABANDONED, id="the caller has gone"),
+        pytest.param(500, ConnectionBroken("x"), End.BROKEN, id="a failure already"),
     ],
 )
 async def test_of_other_ends_of_an_answer_the_instance_is_not_accused(
-    stage: Stage, error: BaseException | None, end: End
+    stage: Stage, status: int, error: BaseException | None, end: End
 ) -> None:
     asked = request()
-    stage.client.next = Next(Response(200, b"", [], body_that_ends_with(error)))
+    stage.client.next = Next(Response(status, b"", [], body_that_ends_with(error)))
     (await stage.balance(asked)).finish(end)
-    assert (asked.attempts[0].node.failures, stage.pending) == (0, 0)
+    assert (asked.attempts[0].node.failures, stage.pending) == (int(status == 500), 0)
 
 
 @pytest.mark.parametrize(

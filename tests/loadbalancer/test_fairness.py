@@ -21,11 +21,17 @@ LATENCY_S = 0.01
 
 
 @pytest.mark.parametrize("rule", ["p2c-ewma", "p2c-least-request", "RoundRobinRule", "RandomRule", "ZoneAvoidanceRule"])
-@given(visits=st.lists(st.sets(st.integers(0, 5)), min_size=3, max_size=8), under_way=st.integers(1, 9))
+@given(
+    visits=st.lists(st.sets(st.integers(0, 5)), min_size=3, max_size=8),
+    under_way=st.integers(1, 9),
+    seed=st.integers(0, 99),
+)
 @settings(max_examples=25)
-def test_those_who_stay_have_the_same_share_within_twofold(rule: str, visits: list[set[int]], under_way: int) -> None:
-    clock, rng = Clock(), Random(1)
-    balancer = Balancer(rule_named(rule, rng), EjectionSettings(), clock, rng, lambda event: None)
+def test_those_who_stay_have_the_same_share_within_twofold(
+    rule: str, visits: list[set[int]], under_way: int, seed: int
+) -> None:
+    clock, rng = Clock(), Random(seed)
+    balancer = Balancer(rule_named(rule, rng), EjectionSettings(), clock, rng, lambda event: None, slow_start_s=1.0)
     waiting: deque[Pick] = deque()
     shares: Counter[str] = Counter()
     for visit in visits:
