@@ -9,3 +9,8 @@ _USERINFO = re.compile(r"://[^/\s]*@")
 def mask_credentials(text: str) -> str:
     """The text with the `user:password` of every URL in it replaced by `***`."""
     return _USERINFO.sub("://***@", text)
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a property with this name is none to show; names are all that is known of properties."""
+    return re.search(r"password|passwd|secret|token|credential|private.?key", name, re.IGNORECASE) is not None

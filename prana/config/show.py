@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct
 
 from prana.config.kinds import Kind
 from prana.config.loader import Loaded
+from prana.config.masking import is_secret
 from prana.config.positions import Path
 from prana.config.settings import Settings
 from prana.config.shapes import Branch, Items, Leaf, Shape, Table, Tables, branch
@@ -16,7 +17,8 @@ from prana.config.unavailable import refusal
 def effective(loaded: Loaded) -> Iterator[tuple[Path, object, str]]:
     """Path, value in its TOML form with secrets masked, and origin, of every key that has an effect."""
     for path, value in _shown(branch(Settings), loaded.settings, ()):
-        yield path, value, loaded.origin(path).place
+        secret = path[0] == "properties" and is_secret(str(path[-1]))
+        yield path, "***" if secret else value, loaded.origin(path).place
 
 
 def _shown(shape: Shape, value: Any, path: Path) -> Iterator[tuple[Path, object]]:

@@ -46,6 +46,12 @@ def test_secrets_are_masked(load_text: Load) -> None:
     assert "hunter2" not in str(nested(loaded))
 
 
+def test_properties_are_masked_where_their_names_tell_of_a_secret(load_text: Load) -> None:
+    text = "[properties]\n'a.ribbon.TrustStorePassword' = 'x'\n'db.api-token' = 'x'\n'page.size' = '20'"
+    shown = {path[-1]: value for path, value, _ in effective(load_text(text)) if path[0] == "properties"}
+    assert shown == {"a.ribbon.TrustStorePassword": "***", "db.api-token": "***", "page.size": "20"}
+
+
 def test_what_is_not_available_is_not_shown(load_text: Load) -> None:
     shown = {path for path, _, _ in effective(load_text(""))}
     assert not shown & {("admin", "dashboard"), ("app", "port")}

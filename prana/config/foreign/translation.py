@@ -15,7 +15,6 @@ from prana.config.sources import Origin, Problem, Source, Text, single
 # A name is the first family's that knows it; of two that set the same key, the later is the stronger.
 FAMILIES = (*spring.ZUUL_FAMILIES, *netflix.FAMILIES, *spring.FAMILIES)
 
-
 _COMMAND = re.compile(r"[A-Za-z0-9._-]{1,128}(:[A-Za-z0-9._-]{1,128})?")
 
 
