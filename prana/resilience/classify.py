@@ -85,5 +85,6 @@ def load_of_status(status: int) -> Load:
 
 
 def load_of_error(error: BaseException) -> Load:
-    """What a failed request tells about the load."""
-    return Load.EXCESS if isinstance(error, ResponseTimeout | ConnectTimeout) else Load.UNKNOWN
+    """What a failed request tells about the load: nothing where it was the caller who left too little time."""
+    timeout = isinstance(error, ResponseTimeout | ConnectTimeout) and error.fault is Fault.UPSTREAM
+    return Load.EXCESS if timeout else Load.UNKNOWN

@@ -10,6 +10,7 @@ from prana.errors import (
     CircuitOpen,
     ConnectionBroken,
     ConnectTimeout,
+    DeadlineExceeded,
     NoInstance,
     Overloaded,
     ProxyError,
@@ -258,6 +259,13 @@ class TestAdaptive:
         clock.now_s += 1
         await stage.command(request(), Next(answer(status)))
         assert stage.bulkhead.limit == limit
+
+    async def test_a_caller_who_leaves_too_little_time_does_not_make_it_sink(self, stage: Stage, clock: Clock) -> None:
+        for _ in range(10):
+            clock.now_s += 1
+            with pytest.raises(DeadlineExceeded):
+                await stage.command(request(), Next(DeadlineExceeded("x")))
+        assert stage.bulkhead.limit == 2
 
     async def test_what_it_refuses_is_no_failure_of_the_service(self, stage: Stage) -> None:
         """Half of the requests refused is what it is for, and would open the circuit."""
