@@ -14,6 +14,11 @@ ISOLATION = "SEMAPHORE"
 _PERCENTILE_KEYS = {percentile: f"{percentile:g}" for percentile in PERCENTILES}
 
 
+def whole_ms(span_s: float) -> int:
+    """As configured: 1001 ms are 1.001 s, of which a thousand times is 1000.9999999999999."""
+    return round(span_s * 1000)
+
+
 def command_fields(command: CommandView, now_epoch_ms: object) -> dict[str, object]:
     """One HystrixCommand. Times are milliseconds; health counts cover the breaker's window, events the last 10 s."""
     breaker = command.breaker
@@ -67,10 +72,10 @@ def _latency(name: str, summary: LatencySummary) -> dict[str, object]:
 def _properties(command: CommandView) -> dict[str, object]:
     """What is in force, whatever was configured."""
     breaker = command.breaker
-    timeout_ms = int(command.timeout_s * 1000)
+    timeout_ms = whole_ms(command.timeout_s)
     return {
         "propertyValue_circuitBreakerRequestVolumeThreshold": breaker.request_volume_threshold,
-        "propertyValue_circuitBreakerSleepWindowInMilliseconds": int(breaker.sleep_window_s * 1000),
+        "propertyValue_circuitBreakerSleepWindowInMilliseconds": whole_ms(breaker.sleep_window_s),
         "propertyValue_circuitBreakerErrorThresholdPercentage": breaker.error_threshold_percentage,
         "propertyValue_circuitBreakerForceOpen": breaker.force == "open",
         "propertyValue_circuitBreakerForceClosed": breaker.force == "closed",
@@ -83,7 +88,7 @@ def _properties(command: CommandView) -> dict[str, object]:
         "propertyValue_executionIsolationSemaphoreMaxConcurrentRequests": command.max_concurrent,
         "propertyValue_fallbackIsolationSemaphoreMaxConcurrentRequests": command.fallback_max_concurrent,
         # The window that requestCount is summed over: dashboards divide by it.
-        "propertyValue_metricsRollingStatisticalWindowInMilliseconds": int(breaker.window_s * 1000),
+        "propertyValue_metricsRollingStatisticalWindowInMilliseconds": whole_ms(breaker.window_s),
         "propertyValue_requestCacheEnabled": False,
         "propertyValue_requestLogEnabled": False,
     }
@@ -108,6 +113,6 @@ def pool_fields(pool: PoolView, now_epoch_ms: object) -> dict[str, object]:
         "rollingMaxActiveThreads": pool.max_in_flight_seen,
         "rollingCountCommandRejections": 0,
         "propertyValue_queueSizeRejectionThreshold": 0,
-        "propertyValue_metricsRollingStatisticalWindowInMilliseconds": int(EVENT_WINDOW_S * 1000),
+        "propertyValue_metricsRollingStatisticalWindowInMilliseconds": whole_ms(EVENT_WINDOW_S),
         "reportingHosts": 1,
     }

@@ -6,13 +6,13 @@ isForcedClosed, and as percentileBucketCount the number of the counters' buckets
 
 from typing import Final
 
-from admin.hystrix import GROUP, ISOLATION
+from admin.hystrix import GROUP, ISOLATION, whole_ms
 from admin.latency import ROTATION_S, ROTATIONS
 from admin.metrics import EVENT_BUCKETS, EVENT_WINDOW_S
 from admin.views import CommandView, PoolView
 
 _COUNTERS: Final = {
-    "counterBucketSizeInMilliseconds": int(EVENT_WINDOW_S * 1000) // EVENT_BUCKETS,
+    "counterBucketSizeInMilliseconds": whole_ms(EVENT_WINDOW_S) // EVENT_BUCKETS,
     "counterBucketCount": EVENT_BUCKETS,
 }
 
@@ -30,14 +30,14 @@ def command_config(command: CommandView) -> dict[str, object]:
             "requestLogEnabled": False,
             "timeoutEnabled": True,
             "fallbackEnabled": command.has_fallback,
-            "timeoutInMilliseconds": int(command.timeout_s * 1000),
+            "timeoutInMilliseconds": whole_ms(command.timeout_s),
             "semaphoreSize": command.max_concurrent,
             "fallbackSemaphoreSize": command.fallback_max_concurrent,
             "threadInterruptOnTimeout": True,
         },
         "metrics": {
-            "healthBucketSizeInMs": int(breaker.health_interval_s * 1000),
-            "percentileBucketSizeInMilliseconds": int(ROTATION_S * 1000),
+            "healthBucketSizeInMs": whole_ms(breaker.health_interval_s),
+            "percentileBucketSizeInMilliseconds": whole_ms(ROTATION_S),
             "percentileBucketCount": ROTATIONS,
             "percentileEnabled": True,
             **_COUNTERS,
@@ -48,7 +48,7 @@ def command_config(command: CommandView) -> dict[str, object]:
             "isForcedClosed": breaker.force == "closed",
             "requestVolumeThreshold": breaker.request_volume_threshold,
             "errorPercentageThreshold": breaker.error_threshold_percentage,
-            "sleepInMilliseconds": int(breaker.sleep_window_s * 1000),
+            "sleepInMilliseconds": whole_ms(breaker.sleep_window_s),
         },
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from admin.hystrix import command_fields
+from admin.hystrix_config import command_config
 from admin.metrics import Event
 from admin.views import BreakerView, CommandView
 
@@ -152,6 +153,23 @@ def test_health_counts_and_their_window_are_the_breakers(command: CommandView, b
     document = as_json(replace(command, breaker=replace(breaker, window_s=20.0)))
     assert (document["errorPercentage"], document["errorCount"], document["requestCount"]) == (25, 10, 40)
     assert document["propertyValue_metricsRollingStatisticalWindowInMilliseconds"] == 20_000
+
+
+@pytest.mark.parametrize("configured_ms", [1, 1001, 1009, 59_999])
+def test_spans_are_the_milliseconds_that_were_configured(
+    command: CommandView, breaker: BreakerView, configured_ms: int
+) -> None:
+    """1.001 s times 1000 is a little less than 1001."""
+    span_s = configured_ms / 1000
+    breaker = replace(breaker, sleep_window_s=span_s, window_s=span_s, health_interval_s=span_s)
+    document = as_json(replace(command, timeout_s=span_s, breaker=breaker))
+    names = ["circuitBreakerSleepWindow", "executionTimeout", "executionIsolationThreadTimeout"]
+    names.append("metricsRollingStatisticalWindow")
+    assert {document[f"propertyValue_{name}InMilliseconds"] for name in names} == {configured_ms}
+    config: dict[str, Any] = command_config(replace(command, timeout_s=span_s, breaker=breaker))
+    assert config["execution"]["timeoutInMilliseconds"] == configured_ms
+    assert config["metrics"]["healthBucketSizeInMs"] == configured_ms
+    assert config["circuitBreaker"]["sleepInMilliseconds"] == configured_ms
 
 
 def test_properties_are_those_in_force(command: CommandView) -> None:
