@@ -111,7 +111,7 @@ class Pages:
         command = self._operations.force_breaker(key, _FORCES[operation])
         if command is None:
             return problem(404, "no such service or route", commands=[each.key for each in self._sources.commands()])
-        if command.breaker.force != _FORCES[operation]:
+        if operation != "auto" and not command.breaker.enabled:
             return problem(409, "this breaker is not enabled, so it cannot be forced")
         _log.warning("breaker operated", service=key, operation=operation, caller=request.remote)
         return _json(breaker_document(command))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from aiohttp import ClientResponse, ClientSession
@@ -9,7 +10,7 @@ from structlog.testing import capture_logs
 
 from admin.metrics import ProxyMetrics
 from admin.server import AdminServer, serve
-from admin.views import BreakerView, CommandView, ServiceView
+from admin.views import BreakerView, CommandView, Force, ServiceView
 
 from .conftest import FixedSources
 from .ports import on
@@ -81,9 +82,11 @@ async def test_who_is_unknown_hears_who_is_known(operate: Operator) -> None:
 async def test_what_is_not_enabled_is_not_forced(
     operate: Operator, sources: FixedSources, service: ServiceView, command: CommandView, breaker: BreakerView
 ) -> None:
-    sources.service_views = [replace(service, commands=[replace(command, breaker=replace(breaker, enabled=False))])]
-    response = await operate("/services/users/breaker/force-open")
-    assert (response.status, response.content_type) == (409, "application/problem+json")
+    for configured in get_args(Force):
+        disabled = replace(breaker, enabled=False, force=configured)
+        sources.service_views = [replace(service, commands=[replace(command, breaker=disabled)])]
+        response = await operate("/services/users/breaker/force-open")
+        assert (response.status, response.content_type) == (409, "application/problem+json")
     assert (await operate("/services/users/breaker/auto")).status == 200
 
 
