@@ -154,7 +154,7 @@ class Breaker:
         if self._ramp is not None:
             return f"the circuit has just closed, {self._ramp.share:.0%} of the requests are admitted for now"
         if self._state == _HALF_OPEN:
-            return f"{self.reason}; a trial is under way"
+            return f"{self.reason}; {'a trial is under way' if self._trials.under_way else 'no further trial yet'}"
         return f"{self.reason}; next trial in {self.retry_after_s:.1f} s"
 
     @property

@@ -34,6 +34,11 @@ class Trials:
     def __contains__(self, permit: Permit) -> bool:
         return permit in self._begun_s
 
+    @property
+    def under_way(self) -> bool:
+        """Whether any has not ended."""
+        return bool(self._begun_s)
+
     def may_begin(self) -> bool:
         """Whether `begin` would let another request in."""
         now_s, beginnings_s = self._clock(), self._beginnings_s

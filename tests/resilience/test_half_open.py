@@ -103,6 +103,15 @@ def test_a_trial_that_told_nothing_gives_its_permit_back_at_once(
     assert state_of(breaker) == "closed"
 
 
+def test_who_is_refused_meanwhile_is_not_told_of_a_trial_that_is_over(half_open: Callable[..., Breaker]) -> None:
+    breaker = half_open()
+    for _ in range(2):
+        (permit,) = permits(breaker, CALLERS)
+        breaker.record(permit, Verdict.CANCELLED)
+    assert permits(breaker, CALLERS) == []
+    assert breaker.refusal.endswith("; no further trial yet")
+
+
 def test_impatient_callers_do_not_turn_trials_into_a_stream(half_open: Callable[..., Breaker], clock: Clock) -> None:
     """Each of them leaves after a tenth of a second, and the service never answers."""
     breaker = half_open(half_open_permits=3)
