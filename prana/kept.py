@@ -66,7 +66,7 @@ def when_whole(response: Response, limit_bytes: int, then: Then) -> None:
 def _finished(body: BodyStream, limit_bytes: int, then: Then, end: End) -> None:
     content = body.taken
     if content is not None and len(content) < body.received_bytes:  # given up, though complete
-        then(None, End.ABANDONED if end is End.COMPLETE else end)
+        then(None, End.DISCARDED if end is End.COMPLETE else end)
     elif content is None or len(content) > limit_bytes or body.trailers or not body.whole:
         then(None, end)
     else:

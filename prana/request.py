@@ -22,7 +22,8 @@ class End(Enum):
 
     COMPLETE = "complete"  # the last byte was handed on
     BROKEN = "broken"  # the instance broke off or stalled
-    ABANDONED = "abandoned"  # the caller went away, or nobody wants this answer any more
+    ABANDONED = "abandoned"  # the caller went away
+    DISCARDED = "discarded"  # given up for another answer
 
 
 OVERTAKEN = "overtaken"
@@ -188,7 +189,7 @@ class Response:
             self.finish(End.COMPLETE)
             return
         self.body.discard()
-        self.finish(End.COMPLETE if self.body.whole else End.ABANDONED)
+        self.finish(End.COMPLETE if self.body.whole else End.DISCARDED)
 
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -46,7 +46,7 @@ class Elsewhere:
         try:
             response = await command.handler(again)
         finally:
-            request.attempts += again.attempts
+            request.attempts = [*request.attempts, *again.attempts]  # others may share the list
         if response.status >= 500:
             response.discard()
             return None

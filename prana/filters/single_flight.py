@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from admin.metrics import CommandMetrics, Event
-from prana.errors import Fault, ProxyError, ResponseTimeout
+from prana.errors import ConnectTimeout, DeadlineExceeded, Fault, ProxyError, ResponseTimeout
 from prana.kept import Kept, when_whole
 from prana.request import Attempt, End, Handler, Request, Response
 from prana.sharing import Likeness, likeness, may_answer_alike, may_share
@@ -19,6 +19,7 @@ _MAX_BYTES: Final = 64 * 1024  # of a body that is shared
 # For the rest of a body whose beginning is there. Who waits gets nothing of it before its end, so a stream without one
 # must not keep them.
 _BODY_PATIENCE_S: Final = 1.0
+_GRAIN_S: Final = 0.01  # by which timers may be early
 _COLLAPSED: Final = Field(b"Cache-Status", b"prana; fwd=miss; collapsed")  # RFC 9211 section 2.6
 
 
@@ -87,7 +88,7 @@ class SingleFlight:
         try:
             response = await next(request)
         except ProxyError as error:
-            if error.fault is not Fault.DOWNSTREAM and not isinstance(error, ResponseTimeout):
+            if not self._is_callers_own(request, error):
                 landing = error
             self._land(like, flight, landing)
             raise
@@ -106,9 +107,21 @@ class SingleFlight:
             flight.patience = loop.call_later(_BODY_PATIENCE_S, self._land, like, flight, _Go.ALONE)
         return response
 
+    def _is_callers_own(self, request: Request, error: ProxyError) -> bool:
+        """Whether the failure is none to others: of a request that is at fault, or that had too little time."""
+        if error.fault is Fault.DOWNSTREAM or isinstance(error, DeadlineExceeded):
+            return True
+        in_time = self._clock() + _GRAIN_S < request.deadline_s
+        return isinstance(error, ResponseTimeout | ConnectTimeout) and not in_time
+
     def _whole(self, like: Likeness, flight: _Flight, kept: Kept, content: bytes | None, end: End) -> None:
         if content is not None:
             kept.content = content
+            self._land(like, flight, kept)
+        elif (
+            end is End.DISCARDED
+        ):  # a failure: its caller has got a fallback, as the others will, so its status will do
+            kept.headers = []
             self._land(like, flight, kept)
         else:
             self._land(like, flight, _Go.ALONE if end is End.COMPLETE else _Go.AGAIN)

@@ -84,7 +84,7 @@ async def test_a_5xx_is_replaced_and_given_up(asked: Request, bulkhead: Bulkhead
     response = await Fallback([STATIC], bulkhead, command)(asked, Next(failed(ends)))
     assert (b"X-Prana-Fallback", b"static; reason=http_500") in pairs(response.headers)
     assert (b"Proxy-Status", b"prana") in pairs(response.headers)
-    assert ends == [End.ABANDONED]
+    assert ends == [End.DISCARDED]
 
 
 @pytest.mark.parametrize("status", [200, 404, 429, 499])
@@ -146,7 +146,7 @@ async def test_a_caller_that_hangs_up_ends_the_walk(
     last = Step(answer())
     with pytest.raises(asyncio.CancelledError):
         await Fallback([Step(asyncio.CancelledError()), last], bulkhead, command)(asked, Next(failed(ends)))
-    assert (last.asked, ends) == (0, [End.ABANDONED])
+    assert (last.asked, ends) == (0, [End.DISCARDED])
     assert not any(command.events)
 
 

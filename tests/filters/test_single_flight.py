@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 import prana.filters.single_flight
 from admin.metrics import CommandMetrics, Event
-from prana.errors import BadRequest, CircuitOpen, ConnectionBroken, ProxyError, ResponseTimeout
+from prana.errors import (
+    BadRequest,
+    CircuitOpen,
+    ConnectionBroken,
+    ConnectTimeout,
+    DeadlineExceeded,
+    ProxyError,
+    ResponseTimeout,
+)
 from prana.filters.single_flight import SingleFlight
 from prana.request import End, Request, Response
 from prana.wire.body import BodyStream
@@ -250,16 +258,20 @@ async def test_a_body_that_its_caller_gave_up_sends_the_next(bench: Bench, end: 
     assert [task.result().body for task in tasks[1:]] == [b"good", b"good"]
 
 
-async def test_a_discarded_answer_is_never_taken_for_a_whole_one(bench: Bench) -> None:
-    """As a fallback discards a 500."""
+@pytest.mark.parametrize("whole", [False, True])
+async def test_of_a_failure_that_was_given_up_for_a_fallback_the_status_is_shared(bench: Bench, whole: bool) -> None:
+    """Else those who wait would call one after another: nobody takes the bodies."""
     body = stream()
-    tasks = await bench.ask(asking(), asking())
-    await bench.settle(0, answer(body=body, status=500))
+    tasks = await bench.ask(asking(), asking(), asking())
+    await bench.settle(0, answer(b"Content-Type: text/a", status=500, body=body))
     body.feed(b"oops")
-    body.end()
+    if whole:
+        body.end()
     tasks[0].result().discard()
     await turns()
-    assert (len(bench.calls), tasks[1].done()) == (2, False)
+    assert len(bench.calls) == 1
+    assert [(task.result().status, task.result().body) for task in tasks[1:]] == [(500, b""), (500, b"")]
+    assert pairs(tasks[1].result().headers) == [COLLAPSED]
 
 
 async def test_nobody_waits_long_for_the_rest_of_a_body(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +295,29 @@ async def test_a_failure_is_shared(bench: Bench) -> None:
     assert bench.events == {Event.COLLAPSED: 2}
 
 
-@pytest.mark.parametrize("error", [ResponseTimeout("x"), BadRequest("x"), ZeroDivisionError()])
+@pytest.mark.parametrize("error", [ResponseTimeout("x"), ConnectTimeout("x")])
+async def test_a_timeout_that_leaves_time_is_a_failure_like_any_other(
+    bench: Bench, clock: Clock, error: ProxyError
+) -> None:
+    """As that of an attempt: if the service hangs, each of them would wait as long, one after another."""
+    requests = [asking() for _ in range(3)]
+    for request in requests:
+        request.deadline_s = clock.now_s + 0.02
+    tasks = await bench.ask(*requests)
+    await bench.settle(0, error)
+    assert len(bench.calls) == 1
+    assert {type(task.exception()) for task in tasks} == {type(error)}
+
+
+async def test_a_caller_with_too_little_time_is_alone_with_that(bench: Bench, clock: Clock) -> None:
+    hurried, patient = asking(), asking()
+    hurried.deadline_s = clock.now_s + 5.0
+    await bench.ask(hurried, patient)
+    await bench.settle(0, DeadlineExceeded("x"))
+    assert len(bench.calls) == 2
+
+
+@pytest.mark.parametrize("error", [ResponseTimeout("x"), ConnectTimeout("x"), BadRequest("x"), ZeroDivisionError()])
 async def test_what_concerns_one_caller_only_sends_the_next(bench: Bench, error: Exception) -> None:
     tasks = await bench.ask(*(asking() for _ in range(4)))
     await bench.settle(0, error)

@@ -91,6 +91,11 @@ SERVER_ERROR = response(b"oops", status=b"500 Oops")
 failing = partial(answering, answer=SERVER_ERROR)
 
 
+async def slowly_failing(peer: Peer) -> None:
+    await asyncio.sleep(0.1)
+    await failing(peer)
+
+
 async def test_another_service_is_asked_for_the_same(
     start_sidecar: StartSidecar, start_upstream: StartUpstream
 ) -> None:
@@ -113,6 +118,19 @@ async def test_another_service_is_asked_for_the_same(
     health = other.breaker.health
     assert (own.breaker.health.error_count, health.request_count, health.error_count) == (1, 1, 0)
     assert own.metrics.fallbacks_by_kind == {"service": 1}
+
+
+async def test_each_that_shared_a_failure_tells_of_its_own_fallback_only(
+    start_sidecar: StartSidecar, start_upstream: StartUpstream
+) -> None:
+    primary, backup = await start_upstream(slowly_failing), await start_upstream(partial(answering, answer=response()))
+    running = await start_sidecar(
+        primary.port, retry=NO_RETRY, fallback=(OTHER,), single_flight=True, more={"backup": policy_of(backup.port)}
+    )
+    asked = get(b"/orders/a", b"X-Prana-Explain: 1")
+    answers = await asyncio.gather(*(running.ask(asked) for _ in range(3)))
+    assert (len(primary.requests), len(backup.requests)) == (1, 3)
+    assert [answer.value(b"X-Prana-Attempts") for answer in answers] == [b"2"] * 3
 
 
 async def test_the_chain_is_walked_to_the_first_that_answers(
