@@ -130,7 +130,7 @@ class Assembly:
             SingleFlight(policy.timeout, metrics, clock) if policy.single_flight else None,
             Remember(last_good) if last_good else None,
             Admit(breaker, bulkhead, metrics, clock, adaptive),
-            Deadline(policy.timeout, answers, shared.metrics, clock),
+            Deadline(policy.timeout, answers, shared.metrics, clock, self._rng),
             self._retry(policy, shared, answers, balance),
             self._hedge(policy, shared, answers, balance),
             balance,

@@ -1,6 +1,7 @@
 """One time budget for all attempts."""
 
 from collections.abc import Awaitable, Callable
+from random import Random
 from typing import Final
 
 from admin.metrics import ServiceMetrics
@@ -8,7 +9,7 @@ from prana.errors import DeadlineExceeded, ResponseTimeout
 from prana.request import Handler, Request, Response
 from prana.resilience.answers import MEDIAN, AnswerTimes
 
-_TRIED_ANYHOW: Final = 10  # of as many hopeless requests one is tried
+_TRIED_ANYHOW: Final = 0.1  # of the hopeless requests; drawn, for among requests in a fixed order every tenth is alike
 
 
 class Deadline:
@@ -17,20 +18,25 @@ class Deadline:
     It counts from the arrival of the request, so that a wait for the first registry read is part of it. A caller may
     set an earlier one, never a later one.
 
-    A caller that leaves less than the service's median is refused at once, but only after a request with as little time
-    has indeed missed it: the median is that of all requests, and this one may be of a quick kind. Every tenth is tried
-    all the same, and the first that makes it ends the refusals.
+    A caller that leaves less than the service's median is refused at once, but only after a request with as much time
+    has indeed missed it: the median is that of all requests, and this one may be of a quick kind. A tenth is tried all
+    the same, and the first that makes it ends the refusals.
     """
 
     def __init__(
-        self, timeout_s: float, answers: AnswerTimes, metrics: ServiceMetrics, clock: Callable[[], float]
+        self,
+        timeout_s: float,
+        answers: AnswerTimes,
+        metrics: ServiceMetrics,
+        clock: Callable[[], float],
+        rng: Random,
     ) -> None:
         self._timeout_s = timeout_s
         self._answers = answers
         self._metrics = metrics
         self._clock = clock
-        self._hopeless = False  # the latest request with less time than the median ran out of it
-        self._refused = 0  # since one was tried
+        self._rng = rng
+        self._hopeless_s = 0.0  # the most time that ran out, of less than the median
 
     def __call__(self, request: Request, next: Handler) -> Awaitable[Response]:
         if request.asked_timeout_s:
@@ -45,27 +51,24 @@ class Deadline:
         request.deadline_s = request.received_s + request.asked_timeout_s
         left_s = request.deadline_s - self._clock()
         median_s = self._answers.within_s(MEDIAN)
-        if left_s <= 0 or (left_s < median_s and self._hopeless and not self._may_try()):
+        if left_s <= 0 or (left_s < median_s and self._refuses(left_s)):
             self._metrics.deadline_refused()
             raise DeadlineExceeded(_too_little(left_s, median_s))
         if left_s < median_s:
-            return await self._try(request, next)
+            return await self._try(request, next, left_s)
         return await next(request)
 
-    def _may_try(self) -> bool:
-        self._refused += 1
-        if self._refused < _TRIED_ANYHOW:
-            return False
-        self._refused = 0
-        return True
+    def _refuses(self, left_s: float) -> bool:
+        return left_s <= self._hopeless_s and self._rng.random() >= _TRIED_ANYHOW
 
-    async def _try(self, request: Request, next: Handler) -> Response:
+    async def _try(self, request: Request, next: Handler, left_s: float) -> Response:
         try:
             response = await next(request)
         except ResponseTimeout:
-            self._hopeless = True
+            self._hopeless_s = max(self._hopeless_s, left_s)
             raise
-        self._hopeless = False
+        if left_s <= self._hopeless_s:
+            self._hopeless_s = 0.0
         return response
 
 
