@@ -63,6 +63,8 @@ class _Race:
     """The first attempt is awaited in the request's own task, and cancelled in it when the second wins, as
     `asyncio.timeout` does it: a task for each would cost more than all else here, and few are ever overtaken."""
 
+    __slots__ = ("_cancelled_before", "_hedge", "_lost", "_next", "_racing", "_request", "_second", "_task", "_winner")
+
     def __init__(self, hedge: Hedge, request: Request, next: Handler) -> None:
         self._hedge = hedge
         self._request = request

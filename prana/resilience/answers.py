@@ -29,22 +29,22 @@ class AnswerTimes:
         self._clock = clock
         self._latest: deque[tuple[float, float]] = deque(maxlen=LATEST)
         self._sorted_s: list[float] = []
-        self._reviewed_s = clock() - _REVIEW_S
+        self._reviewed_s = clock()
 
     def record(self, started_s: float, took_s: float) -> None:
         """An answer arrived `took_s` after the start of its attempt, `started_s` on the clock."""
         self._latest.append((started_s, took_s))
 
     def within_s(self, percent: float) -> float:
-        """Seconds in which `percent` (0 to 100) of the answers of the last minute came; 0 while those are fewer than
-        MIN_SAMPLES, so that nothing is known."""
+        """Seconds in which `percent` (above 0, up to 100) of the answers of the last minute came; 0 while those are
+        fewer than MIN_SAMPLES, so that nothing is known."""
         now_s = self._clock()
         if now_s - self._reviewed_s >= _REVIEW_S or (not self._sorted_s and len(self._latest) >= MIN_SAMPLES):
             self._review(now_s)
         sorted_s = self._sorted_s
         if not sorted_s:
             return 0.0
-        return sorted_s[max(ceil(len(sorted_s) * percent / 100) - 1, 0)]
+        return sorted_s[ceil(len(sorted_s) * percent / 100) - 1]
 
     def _review(self, now_s: float) -> None:
         self._reviewed_s = now_s

@@ -8,6 +8,7 @@ from prana.errors import (
     ConnectionBroken,
     ConnectRefused,
     ConnectTimeout,
+    DeadlineExceeded,
     LoopDetected,
     NoInstance,
     Overloaded,
@@ -19,6 +20,7 @@ from prana.errors import (
 )
 from prana.resilience.classify import (
     is_idempotent,
+    load_of_error,
     outcome_of_error,
     outcome_of_status,
     trouble_of_error,
@@ -26,6 +28,7 @@ from prana.resilience.classify import (
     verdict_of_error,
     verdict_of_status,
 )
+from prana.resilience.gradient import Load
 from prana.resilience.verdict import Verdict
 
 IDEMPOTENT = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]
@@ -72,6 +75,7 @@ def test_a_status_means(status: int, outcome: Outcome, verdict: Verdict) -> None
         (UpstreamProtocolError("x"), Outcome.FAILURE, Verdict.FAILURE),
         (NoInstance("x"), Outcome.FAILURE, Verdict.FAILURE),
         (Overloaded("x"), Outcome.IGNORED, Verdict.FAILURE),
+        (DeadlineExceeded("x", sent=True), Outcome.IGNORED, Verdict.IGNORED),
         (RegistryNotRead("x"), Outcome.IGNORED, Verdict.IGNORED),
         (BadRequest("x"), Outcome.IGNORED, Verdict.IGNORED),
         (ProxyError("x"), Outcome.IGNORED, Verdict.IGNORED),
@@ -81,6 +85,20 @@ def test_a_status_means(status: int, outcome: Outcome, verdict: Verdict) -> None
 )
 def test_an_error_means(error: BaseException, outcome: Outcome, verdict: Verdict) -> None:
     assert (outcome_of_error(error), verdict_of_error(error)) == (outcome, verdict)
+
+
+@pytest.mark.parametrize(
+    ("error", "load"),
+    [
+        (ResponseTimeout("x"), Load.EXCESS),
+        (ConnectTimeout("x"), Load.EXCESS),
+        (DeadlineExceeded("x"), Load.UNKNOWN),
+        (ConnectRefused("x"), Load.UNKNOWN),
+        (CancelledError(), Load.UNKNOWN),
+    ],
+)
+def test_what_takes_too_long_tells_of_load(error: BaseException, load: Load) -> None:
+    assert load_of_error(error) is load
 
 
 def test_judges_of_nodes_are_told_what_was_the_matter() -> None:

@@ -78,7 +78,7 @@ def test_what_sets_no_timeout_is_the_instances_affair() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "written"),
-    [(OURS, b"1", b"0.250"), (OURS, b"1s", b"250ms"), (GRPC, b"1S", b"250m"), (ENVOY, b"1000", b"250")],
+    [(OURS, b"1.5", b"0.250"), (OURS, b"1s", b"250ms"), (GRPC, b"1S", b"250m"), (ENVOY, b"1000", b"250")],
 )
 def test_the_rest_is_written_as_the_whole_was(name: bytes, value: bytes, written: bytes) -> None:
     assert timeout_value(name, value, 0.25) == written
