@@ -4,6 +4,7 @@ HTTP's rules for shared caches (RFC 9111 section 3), and stricter: an app calls 
 carries credentials is nobody else's, also where Cache-Control would allow it.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -27,6 +28,10 @@ _WITHOUT_PART: Final = frozenset(
     [b"b3", b"traceparent", b"tracestate", b"user-agent"]
     + [b"x-b3-" + part for part in (b"traceid", b"spanid", b"parentspanid", b"sampled", b"flags")]
 )
+
+# What an instance may take for its own URI.
+_TELLING_OF_TARGET: Final = frozenset([b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto"])
+_FORWARDED_TARGET: Final = re.compile(rb"(?i)\b(?:host|proto)=[^;,]*")
 
 _REFUSED_ALIKE: Final = _WITHOUT_PART | _ANYTHING
 
@@ -58,6 +63,18 @@ def likeness(request: Request) -> Likeness:
         tuple([field.line for field in request.headers if field.meaning is None and field.lower not in _WITHOUT_PART]),
         tuple([field.line for field in request.rewritten if field.meaning is not Meaning.TIMEOUT]),
     )
+
+
+def target_uri(request: Request) -> bytes:
+    """What is asked for, as an instance learns it: not only the path, for links in an answer may begin with the rest.
+    RFC 9111 section 4 wants the whole URI of a request to be that of the answer it gets."""
+    told: list[bytes] = []
+    for field in request.rewritten:
+        if field.lower in _TELLING_OF_TARGET:
+            told.append(field.line)
+        elif field.lower == b"forwarded":
+            told += _FORWARDED_TARGET.findall(field.value)
+    return b"\n".join([request.path, request.host, *told])
 
 
 def may_answer_alike(headers: Headers) -> bool:

@@ -6,11 +6,11 @@ from prana.fallback.last_good import LastGood
 from prana.filters.remember import Remember
 from prana.request import End, Request, Response
 from prana.wire.body import BodyStream
-from prana.wire.fields import IN_RESPONSES, Field, FieldLines
+from prana.wire.fields import IN_REQUESTS, IN_RESPONSES, Field, FieldLines, Meaning
 from tests.filters.conftest import Clock, Next
 from tests.wire.conftest import pairs
 
-LINES = FieldLines(IN_RESPONSES)
+REQUEST_LINES, LINES = FieldLines(IN_REQUESTS), FieldLines(IN_RESPONSES)
 
 
 @pytest.fixture
@@ -76,6 +76,73 @@ async def test_a_later_answer_replaces_an_earlier_one_and_a_failure_does_not(las
         await pass_on(last_good, asking(), response)
     again = await last_good(asking())
     assert again is not None and again.body == b"2"
+
+
+async def test_one_without_a_date_gets_that_of_its_arrival(clock: Clock) -> None:
+    epoch = Clock()
+    last_good = LastGood(60.0, 100, 100_000, clock, epoch)
+    await pass_on(last_good, asking(), answer())
+    epoch.now_s += 30.0
+    again = await last_good(asking())
+    assert again is not None
+    assert pairs(again.headers)[0] == (b"Date", b"Thu, 01 Jan 1970 00:16:40 GMT")
+    assert again.headers[0].meaning is Meaning.DATE, "else it would get a second one on its way out"
+
+
+async def test_it_grows_older_on_its_way(last_good: LastGood, clock: Clock) -> None:
+    request, body = asking(), stream(b"x")
+    response = answer(b"Age: 1", body=body)
+    clock.now_s += 2.0  # since the request came
+    await Remember(last_good)(request, Next(response))
+    clock.now_s += 4.0
+    body.take()
+    body.end()
+    response.finish(End.COMPLETE)
+    again = await last_good(request)
+    assert again is not None
+    assert [field.value for field in again.headers if field.lower == b"age"] == [b"7"]
+
+
+def for_uri(*headers: bytes, host: bytes = b"localhost:8078", method: bytes = b"GET") -> Request:
+    request = asking(method)
+    request.host = host
+    request.headers = [REQUEST_LINES[header] for header in headers]
+    request.rewritten = request.headers
+    return request
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        for_uri(host=b"evil.example"),
+        for_uri(b"X-Forwarded-Host: evil.example"),
+        for_uri(b"X-Forwarded-Proto: https"),
+        for_uri(b"X-Forwarded-Port: 1"),
+        for_uri(b"Forwarded: for=10.0.0.1;Host=evil.example"),
+        for_uri(b"Forwarded: proto=https"),
+    ],
+)
+async def test_an_answer_is_that_to_its_whole_uri(last_good: LastGood, other: Request) -> None:
+    """An app may make links of it: nobody shall get those to another's host."""
+    await pass_on(last_good, other, answer())
+    assert await last_good(for_uri()) is None
+    assert await last_good(other) is not None
+
+
+async def test_whom_a_request_was_forwarded_for_is_no_part_of_the_uri(last_good: LastGood) -> None:
+    await pass_on(last_good, for_uri(b"X-Forwarded-For: 1.1.1.1", b"Forwarded: for=1.1.1.1;host=a"), answer())
+    assert await last_good(for_uri(b"X-Forwarded-For: 2.2.2.2", b"Forwarded: for=2.2.2.2;host=a")) is not None
+
+
+@pytest.mark.parametrize("method", [b"PUT", b"DELETE", b"POST", b"PATCH", b"PURGE"])
+@pytest.mark.parametrize(("status", "left"), [(200, False), (204, False), (303, False), (400, True), (500, True)])
+async def test_what_changes_a_resource_ends_what_is_kept_of_it(
+    last_good: LastGood, method: bytes, status: int, left: bool
+) -> None:
+    for request in (asking(), asking(path=b"/b"), asking(method)):
+        await pass_on(last_good, request, answer(status=200 if request.method == b"GET" else status))
+    assert (await last_good(asking()) is not None) is left
+    assert await last_good(asking(path=b"/b")) is not None
 
 
 async def test_an_age_that_it_had_already_is_added(last_good: LastGood, clock: Clock) -> None:
