@@ -50,6 +50,11 @@ STACKS = [
         "choose a shorter one",
     ),
     (
+        "[defaults]\nhedge.min_delay = '20s'\n[services.a.hedge]\nenabled = true",
+        "services.a.hedge: hedge.min_delay is 20s, but attempt_timeout is 5s: no request is ever hedged; "
+        "choose a shorter one",
+    ),
+    (
         "[services.a]\ntimeout = '2s'\n[services.a.breaker]\nslow_call_percentage = 50\nslow_call_duration = '3s'",
         "services.a.breaker.slow_call_duration: breaker.slow_call_duration is 3s, but timeout is 2s: "
         "no call is ever slow; choose a shorter one",
