@@ -10,6 +10,8 @@ from prana.config.foreign import netflix, spring
 from prana.config.foreign.conversions import NoCounterpart, Unreadable
 from prana.config.foreign.families import Family, Match, Row
 from prana.config.foreign.routes import ForRoute
+from prana.config.settings import Settings
+from prana.config.shapes import branch, shape_at
 from prana.config.sources import Origin, Problem, Source, Text, single
 
 # A name is the first family's that knows it; of two that set the same key, the later is the stronger.
@@ -114,6 +116,8 @@ def _set(
 def _check(path: tuple[str, ...]) -> None:
     if path[0] == "services" and not _COMMAND.fullmatch(path[1]):
         raise NoCounterpart(f"{path[1]} is no service; name one as it is called here, or a route as service:route")
+    if shape_at(branch(Settings), path) is None:
+        raise NoCounterpart(f"every service has {path[-1]} of its own; write its name in front of .ribbon")
 
 
 def _store(path: tuple[str, ...], value: Text, origin: Origin, result: Translation) -> None:

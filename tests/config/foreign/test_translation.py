@@ -214,6 +214,7 @@ ALREADY_SO = [
     "zuul.ribbonIsolationStrategy=SEMAPHORE",
     "zuul.addProxyHeaders = true ",
     "sidecar.accept-all-ssl-certificates=false",
+    "orders.ribbon.NIWSServerListClassName=com.netflix.loadbalancer.ConfigurationBasedServerList",
 ]
 
 
@@ -254,6 +255,10 @@ LISTED = [
         "hystrix.command.Orders#get(String).execution.isolation.thread.timeoutInMilliseconds=1",
         "has no counterpart: Orders#get(String) is no service; name one as it is called "
         "here, or a route as service:route",
+    ),
+    (
+        "prana_backend.ribbon.listOfServers=a:1",
+        "has no counterpart: every service has instances of its own; write its name in front of .ribbon",
     ),
     ("eureka.shouldUseDns=true", "has no counterpart: the domain is missing"),
     (
