@@ -39,8 +39,8 @@ def service_pipeline(
     fallback: Fallback,
     single_flight: SingleFlight | None,
     remember: Remember | None,
-    admit: Admit,
     deadline: Deadline,
+    admit: Admit,
     retry: Retry | None,
     hedge: Hedge | None,
     balance: Balance,
@@ -51,8 +51,8 @@ def service_pipeline(
             fallback,  # above the breaker, so that an open breaker falls back too
             *_present(single_flight),  # above admit: who waits for another's answer takes no place
             *_present(remember),  # below fallback, whose answers are none of the service
+            deadline,  # one time budget for all attempts; above admit: what cannot finish takes no place and no trial
             admit,  # breaker and bulkhead: the command boundary, as in Hystrix
-            deadline,  # above retry: one time budget for all attempts
             *_present(retry),  # above balance: each attempt picks anew
             *_present(hedge),  # below retry, for which an attempt and its hedge are one
         ],

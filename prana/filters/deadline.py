@@ -1,7 +1,7 @@
 """One time budget for all attempts."""
 
 from collections.abc import Awaitable, Callable
-from random import Random
+from math import inf
 from typing import Final
 
 from admin.metrics import ServiceMetrics
@@ -9,7 +9,7 @@ from prana.errors import DeadlineExceeded, ResponseTimeout
 from prana.request import Handler, Request, Response
 from prana.resilience.answers import MEDIAN, AnswerTimes
 
-_TRIED_ANYHOW: Final = 0.1  # of the hopeless requests; drawn, for among requests in a fixed order every tenth is alike
+_TRY_INTERVAL_S: Final = 1.0  # between hopeless requests that are tried all the same
 
 
 class Deadline:
@@ -18,9 +18,9 @@ class Deadline:
     It counts from the arrival of the request, so that a wait for the first registry read is part of it. A caller may
     set an earlier one, never a later one.
 
-    A caller that leaves less than the service's median is refused at once, but only after a request with as much time
-    has indeed missed it: the median is that of all requests, and this one may be of a quick kind. A tenth is tried all
-    the same, and the first that makes it ends the refusals.
+    A caller that leaves less than the service's median is refused at once: an attempt that cannot finish is not begun.
+    But the median is that of all requests, and this one may be of a quick kind, or the slowness over. So one a second
+    is tried all the same, and the first that makes it ends the refusals, until one with as much time misses it again.
     """
 
     def __init__(
@@ -29,14 +29,13 @@ class Deadline:
         answers: AnswerTimes,
         metrics: ServiceMetrics,
         clock: Callable[[], float],
-        rng: Random,
     ) -> None:
         self._timeout_s = timeout_s
         self._answers = answers
         self._metrics = metrics
         self._clock = clock
-        self._rng = rng
-        self._hopeless_s = 0.0  # the most time that ran out, of less than the median
+        self._hopeless_s = inf  # so much time, where it is less than the median, is taken to be too little
+        self._next_try_s = inf  # set by the first that is refused
 
     def __call__(self, request: Request, next: Handler) -> Awaitable[Response]:
         if request.asked_timeout_s:
@@ -59,7 +58,13 @@ class Deadline:
         return await next(request)
 
     def _refuses(self, left_s: float) -> bool:
-        return left_s <= self._hopeless_s and self._rng.random() >= _TRIED_ANYHOW
+        if left_s > self._hopeless_s:
+            return False
+        now_s = self._clock()
+        tried = now_s >= self._next_try_s
+        if tried or self._next_try_s == inf:
+            self._next_try_s = now_s + _TRY_INTERVAL_S
+        return not tried
 
     async def _try(self, request: Request, next: Handler, left_s: float) -> Response:
         try:

@@ -27,6 +27,7 @@ HOP_BY_HOP = {
 OURS_TO_INSTANCE = {
     *(b"host", b"via", b"x-request-id", b"content-length", b"transfer-encoding", b"max-forwards", b"te", b"connection"),
     *(b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port"),
+    b"x-envoy-expected-rq-timeout-ms",
 }
 OURS_TO_CALLER = {b"date", b"x-request-id", b"content-length", b"transfer-encoding", b"connection"}
 ORDERS_TO_US = {b"x-prana-attempts", b"x-prana-explain", b"x-prana-fallback", b"x-prana-instance", b"x-prana-service"}

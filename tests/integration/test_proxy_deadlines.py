@@ -97,11 +97,31 @@ async def test_a_retry_that_cannot_finish_is_not_started(start_sidecar: StartSid
     running = await start_sidecar(upstream.port)
     await asyncio.gather(*(running.ask(get(b"/orders/")) for _ in range(20)))
     upstream.requests.clear()
-    upstream.serve = breaking_off
-    await running.ask(get(b"/orders/", b"X-Request-Timeout: 100ms"))
+
+    async def breaking_off_late(peer: Peer) -> None:
+        await peer.request()
+        await asyncio.sleep(0.5)
+
+    upstream.serve = breaking_off_late
+    await running.ask(get(b"/orders/", b"X-Request-Timeout: 600ms"))
     assert len(upstream.requests) == 1
+    upstream.serve = breaking_off
     await running.ask(get(b"/orders/"))
     assert len(upstream.requests) == 4
+
+
+async def test_nor_is_a_first_attempt(start_sidecar: StartSidecar, upstream: Upstream) -> None:
+    async def slowly(peer: Peer) -> None:
+        await peer.request()
+        await asyncio.sleep(0.1)
+        await peer.send(response())
+
+    upstream.serve = slowly
+    running = await start_sidecar(upstream.port)
+    await asyncio.gather(*(running.ask(get(b"/orders/")) for _ in range(20)))
+    upstream.requests.clear()
+    assert (await running.ask(get(b"/orders/", b"X-Request-Timeout: 50ms"))).problem == (504, "http_response_timeout")
+    assert not upstream.requests
 
 
 async def test_a_deadline_before_the_registry_is_read_ends_the_wait_for_it(start_sidecar: StartSidecar) -> None:
