@@ -19,6 +19,7 @@ _REFUSED_IN_RESPONSES: Final = frozenset([b"no-store", b"no-cache", b"private"])
 # RFC 9111 section 4.2.4: what forbids to serve a stale answer, whatever the configuration says.
 _REFUSED_WHEN_STALE: Final = _REFUSED_IN_RESPONSES | {b"must-revalidate", b"proxy-revalidate", b"s-maxage"}
 _TELLING: Final = frozenset([b"cache-control", b"set-cookie", b"vary"])
+_KEPT_VALUE_BYTES: Final = 256  # a caller that sends longer ones shall not fill our memory
 _ANYTHING: Final = frozenset([b"*"])
 # Java's HttpClient says the last two in its first request on a connection.
 _CONNECTION_OPTIONS: Final = frozenset([b"close", b"keep-alive", b"te", b"upgrade", b"http2-settings"])
@@ -109,10 +110,16 @@ def _is_event_stream(headers: Headers) -> bool:
     return False
 
 
-@lru_cache(maxsize=1024)  # answers of a service have nearly always the same
 def _names(value: bytes) -> Sequence[bytes]:
     """Lower-case members of a list, sorted. One with an argument counts as the one without, which is the stricter."""
+    return _known_names(value) if len(value) <= _KEPT_VALUE_BYTES else _sorted_names(value)
+
+
+def _sorted_names(value: bytes) -> Sequence[bytes]:
     return sorted({member.partition(b"=")[0] for member in listed(value)})
+
+
+_known_names = lru_cache(maxsize=1024)(_sorted_names)  # answers of a service have nearly always the same
 
 
 def varying(headers: Headers) -> Sequence[bytes]:
