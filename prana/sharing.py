@@ -35,6 +35,8 @@ _TELLING_OF_TARGET: Final = frozenset([b"x-forwarded-host", b"x-forwarded-port",
 _FORWARDED_TARGET: Final = re.compile(rb"(?i)\b(?:host|proto)=[^;,]*")
 
 _REFUSED_ALIKE: Final = _WITHOUT_PART | _ANYTHING
+# What an instance reads there is not only the caller's.
+_REFUSED_LATER: Final = _ANYTHING | {b"x-forwarded-for", b"x-request-id", b"via"}
 
 Likeness = tuple[bytes, bytes, bytes, int, tuple[bytes, ...], tuple[bytes, ...]]
 Selecting = tuple[tuple[bytes, tuple[bytes, ...]], ...]
@@ -86,7 +88,7 @@ def may_answer_alike(headers: Headers) -> bool:
 
 def may_be_kept(headers: Headers) -> bool:
     """Whether an answer with these headers can be given to later requests, also when it is stale."""
-    return _allow(headers, _REFUSED_WHEN_STALE, _ANYTHING)
+    return _allow(headers, _REFUSED_WHEN_STALE, _REFUSED_LATER)
 
 
 def _allow(headers: Headers, directives: frozenset[bytes], varying_with: frozenset[bytes]) -> bool:
