@@ -104,8 +104,8 @@ class Balance:
         caller set so short that good answers miss it, too. One such caller would open the circuit for all."""
         if not isinstance(error, ResponseTimeout | ConnectTimeout) or not _is_callers(request):
             return None
-        now_s, patience_s = self._clock(), self._answers.within_s(PATIENCE)
-        if now_s + _GRAIN_S < request.deadline_s or now_s - started_s >= patience_s:
+        patience_s = self._answers.within_s(PATIENCE)
+        if self._clock() + _GRAIN_S < request.deadline_s or request.deadline_s - started_s >= patience_s:
             return None
         usual = f"{PATIENCE:g} % of the answers take up to {patience_s * 1e3:.3g} ms"
         return DeadlineExceeded(f"{error.detail}, which is all that the caller allows; {usual}", sent=error.sent)

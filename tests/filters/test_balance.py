@@ -327,3 +327,13 @@ async def test_elsewhere_is_where_a_fit_node_has_not_been_tried(stage: Stage) ->
     for node in stage.balance._balancer.nodes:
         node.standing.eject(0.0, Reason.REFUSED)
     assert not stage.balance.elsewhere(fresh)
+
+
+async def test_a_busy_loop_that_tells_late_of_a_timeout_lends_nobody_patience(stage: Stage, clock: Clock) -> None:
+    usual(stage, clock, [0.1] * 100)
+    stage.client.next = Next(LATE[0])  # after a quarter of a second
+    asked = request()
+    asked.asked_timeout_s, asked.deadline_s = 0.05, asked.received_s + 0.05
+    with pytest.raises(DeadlineExceeded):
+        await stage.balance(asked)
+    assert asked.attempts[0].node.failures == 0
