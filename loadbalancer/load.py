@@ -131,6 +131,6 @@ class PeakEwma:
         return self._estimate_s * exp((self._updated_s - now_s) / DECAY_S)
 
     def _unlist(self, attempt: int) -> None:
-        started_s = self._starts_s.pop(attempt)
-        if started_s == self._oldest_s:
-            self._oldest_s = next(iter(self._starts_s.values()), inf)
+        starts_s = self._starts_s
+        if starts_s.pop(attempt) == self._oldest_s:
+            self._oldest_s = next(iter(starts_s.values())) if starts_s else inf

@@ -38,7 +38,8 @@ class Pick:
     def release(self) -> None:
         if not self._released:
             self._released = True
-            self.report(Outcome.IGNORED, 0.0)
+            if not self._reported:
+                self.report(Outcome.IGNORED, 0.0)
             self.node.load.release()
             if self.node.stats is not None:
                 self.node.stats.release()

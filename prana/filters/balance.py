@@ -18,6 +18,7 @@ from prana.wire.body import BodyStream
 from prana.wire.client import AttemptTimes, Client
 from prana.wire.tls import UpstreamTls
 
+_SUCCESS, _BROKEN = Outcome.SUCCESS, End.BROKEN  # named as in prana.resilience.classify, for speed
 _RETRY_AFTER_S = 5.0  # a registry read away, as a rule
 _GRAIN_S = 0.01  # by which timers may be early
 
@@ -54,15 +55,14 @@ class Balance:
         instance = pick.node.instance
         attempt = Attempt(pick.node)
         request.attempts.append(attempt)
-        started_s = self._clock()
         try:
             address = instance.host, instance.ip, instance.port, self._tls if instance.secure else None
             response = await self._client.send(request, address, self._times)
         except BaseException as error:
-            unfair = self._unfair(error, request, started_s)
+            unfair = self._unfair(error, request, pick.started_s)
             blamed = unfair or error
             attempt.cause = attempt.cause or (blamed.cause if isinstance(blamed, ProxyError) else "cancelled")
-            self._settle(pick, outcome_of_error(blamed), attempt, started_s, trouble_of_error(blamed))
+            self._settle(pick, outcome_of_error(blamed), attempt, trouble_of_error(blamed))
             pick.release()
             if unfair is not None:
                 raise unfair from error
@@ -70,17 +70,17 @@ class Balance:
         status = attempt.status = response.status
         outcome = outcome_of_status(status)
         asked_s = retry_after_s(response.headers, self._epoch_s()) if status in ASKS else 0.0
-        self._settle(pick, outcome, attempt, started_s, trouble_of_status(status), asked_s)
-        if outcome is Outcome.SUCCESS:
-            self._answers.record(started_s, attempt.duration_s)
+        self._settle(pick, outcome, attempt, trouble_of_status(status), asked_s)
+        if outcome is _SUCCESS:
+            self._answers.record(pick.started_s, attempt.duration_s)
         response.on_finish(partial(self._finished, pick, outcome, response.body))
         return response
 
     def _finished(self, pick: Pick, outcome: Outcome, body: BodyStream | bytes, end: End) -> None:
         # An answer also breaks off where the caller's own upload stalled; and a bad one has been counted.
         if (
-            end is End.BROKEN
-            and outcome is Outcome.SUCCESS
+            end is _BROKEN
+            and outcome is _SUCCESS
             and isinstance(body, BodyStream)
             and body.error is not None
             and outcome_of_error(body.error) is Outcome.FAILURE
@@ -110,16 +110,8 @@ class Balance:
         usual = f"{PATIENCE:g} % of the answers take up to {patience_s * 1e3:.3g} ms"
         return DeadlineExceeded(f"{error.detail}, which is all that the caller allows; {usual}", sent=error.sent)
 
-    def _settle(
-        self,
-        pick: Pick,
-        outcome: Outcome,
-        attempt: Attempt,
-        started_s: float,
-        trouble: Trouble,
-        asked_s: float = 0.0,
-    ) -> None:
-        attempt.duration_s = self._clock() - started_s
+    def _settle(self, pick: Pick, outcome: Outcome, attempt: Attempt, trouble: Trouble, asked_s: float = 0.0) -> None:
+        attempt.duration_s = self._clock() - pick.started_s
         pick.report(outcome, attempt.duration_s, trouble, asked_s)
         self._metrics.attempt(outcome)
 
