@@ -17,7 +17,8 @@ class Row:
     """Names behind the prefix of their family, and the key that they set together.
 
     `read` makes its text from theirs, None for a name that is not given. A row without `path` has no counterpart, and
-    `note` says why; a value in `agrees` asks for what Prana does anyhow.
+    `note` says why; a value in `agrees` asks for what Prana does anyhow. Of places that set the same key, that one
+    counts which the family's property `place_in` names.
     """
 
     names: Sequence[str]
@@ -25,10 +26,11 @@ class Row:
     read: Callable[..., str | None] = to.first
     note: str = ""
     agrees: Sequence[str] = ()
+    place_in: str = ""
 
 
-def sets(names: str, path: str, read: Callable[..., str | None] = to.first, note: str = "") -> Row:
-    return Row(names.split(), path, read, note)
+def sets(names: str, path: str, read: Callable[..., str | None] = to.first, note: str = "", place_in: str = "") -> Row:
+    return Row(names.split(), path, read, note, place_in=place_in)
 
 
 def without(names: str, note: str, *agrees: str) -> Row:

@@ -28,6 +28,10 @@ class Given:
     origin: Origin
 
 
+# What stands at the placeholders of a name, and the properties there by the names of their row.
+Places = Mapping[tuple[str, ...], Mapping[str, Given]]
+
+
 @dataclass(frozen=True, slots=True)
 class Translation:
     """What sets our keys, the weakest first; values that cannot be read; properties without a counterpart, and why."""
@@ -51,8 +55,19 @@ def translate(properties: Mapping[str, Given]) -> Translation:
     for family in FAMILIES:
         for row in family.rows:
             if row in rows:
-                _translate(family, row, rows[row], result)
+                _translate(family, row, _counting(family, row, rows[row], properties, result), result)
     return result
+
+
+def _counting(family: Family, row: Row, places: Places, properties: Mapping[str, Given], result: Translation) -> Places:
+    """Of these places the one that counts, where a property says which."""
+    named = properties.get(family.prefix + row.place_in) if row.place_in else None
+    if named is None:
+        return places
+    counting = (named.value.strip(),)
+    others = chain.from_iterable(own.values() for place, own in places.items() if place != counting)
+    _leave(f"{family.prefix}{row.place_in} is {counting[0]}", others, result)
+    return {place: own for place, own in places.items() if place == counting}
 
 
 def matches_of(name: str) -> list[Match]:
@@ -71,9 +86,7 @@ def _hint(name: str) -> str | None:
     return f"is not known; did you mean {guess}?" if guess else "is not known"
 
 
-def _translate(
-    family: Family, row: Row, places: Mapping[tuple[str, ...], Mapping[str, Given]], result: Translation
-) -> None:
+def _translate(family: Family, row: Row, places: Places, result: Translation) -> None:
     if not row.path:
         given = [each for own in places.values() for each in own.values()]
         _leave(row.note, [each for each in given if each.value.strip() not in row.agrees], result)

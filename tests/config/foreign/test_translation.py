@@ -193,6 +193,22 @@ def test_a_client_has_its_own_tuning(load_properties: LoadProperties) -> None:
     assert (ribbon.trip_max, ribbon.avoid_zone_blackout_ratio) == (20.0, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("region", "zones"),
+    [
+        ("eureka.region=us-1", "eureka.%s.availabilityZones=%s"),
+        ("eureka.client.region=us-1", "eureka.client.availabilityZones.%s=%s"),
+    ],
+)
+def test_the_zone_is_of_the_own_region(region: str, zones: str, load_properties: LoadProperties) -> None:
+    text = "\n".join([zones % ("us-1", "us-1a,us-1b"), region, zones % ("eu-1", "eu-1a")])
+    loaded = load_properties(text)
+    assert loaded.settings.eureka.zone == "us-1a"
+    name, _, value = region.partition("=")
+    (left,) = loaded.without_counterpart
+    assert (left.origin.line, left.message) == (3, f"has no counterpart: {name} is {value}")
+
+
 def test_servers_are_read_as_ribbon_reads_them(load_properties: LoadProperties) -> None:
     service = load_properties("orders.ribbon.listOfServers=a:81, HTTPS://b,http://c:80/x,d").settings.services["orders"]
     assert list(map(str, service.instances)) == ["a:81", "https://b:443", "c:80", "d:80"]
