@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.bench.peers import PRANA, PRANA_BARE
+from tests.bench.peers import PRANA, PRANA_ALL, PRANA_BARE
 from tests.bench.samples import Medians
 
 
@@ -40,6 +40,14 @@ BARS = (
         "cpu_us",
         (Limit(8, beyond=PRANA_BARE.name),),
         (Limit(5, beyond=PRANA_BARE.name),),
+    ),
+    Bar(
+        "the same with every option on",
+        "get-100-c32",
+        "cpu_us",
+        (Limit(8, beyond=PRANA_BARE.name),),
+        (Limit(5, beyond=PRANA_BARE.name),),
+        peer=PRANA_ALL.name,
     ),
     Bar("CPU per request, 1 connection", "get-100-c1", "cpu_us", (Limit(0.8, "envoy"),), (Limit(0.6, "envoy"),)),
     Bar("CPU per MiB, 1 MiB GET", "get-1m-c32", "cpu_us", (Limit(1.3, "envoy"),), (Limit(1.0, "envoy"),)),

@@ -72,13 +72,30 @@ PRANA_BARE = Peer(
     (
         *_RUN_PRANA,
         *("--set", "defaults.breaker.enabled=false"),
-        *("--set", "defaults.eject.max_ejected_percent=0"),
-        *("--set", "defaults.retry.max_retries=0"),
-        *("--set", "defaults.retry.replay_bytes=0B"),
+        *("--set", "defaults.eject.enabled=false"),
+        *("--set", "defaults.retry.enabled=false"),
         *("--set", "defaults.balancer.rule=RoundRobinRule"),
     ),
     ("version",),
     only="get-100",
 )
+PRANA_ALL = Peer(
+    "prana-all",
+    "prana",
+    "this project",
+    ("prana.toml",),
+    (
+        *_RUN_PRANA,
+        *("--set", "defaults.adaptive.enabled=true"),
+        *("--set", "defaults.adaptive.initial=200"),  # callers are more than it begins with
+        *("--set", "defaults.adaptive.max=1000"),
+        *("--set", "defaults.breaker.slow_call_percentage=90"),
+        *("--set", "defaults.eject.latency.enabled=true"),
+        *("--set", "defaults.hedge.enabled=true"),
+        *("--set", "defaults.hedge.min_delay=1s"),  # what it costs to be ready for one, not a second call
+    ),
+    ("version",),
+    only="get-100",
+)
 
-PEERS = (NGINX, HAPROXY, ENVOY, TRAEFIK, PRANA_FULL, PRANA_BARE)
+PEERS = (NGINX, HAPROXY, ENVOY, TRAEFIK, PRANA_FULL, PRANA_BARE, PRANA_ALL)

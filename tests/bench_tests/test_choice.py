@@ -16,7 +16,7 @@ def test_all_scenarios_and_all_peers_are_the_default() -> None:
 
     assert options.connections == (1, 32, 256)
     assert options.rounds == 3
-    assert options.peers == ("direct", "nginx", "haproxy", "envoy", "traefik", "prana", "prana-bare")
+    assert options.peers == ("direct", "nginx", "haproxy", "envoy", "traefik", "prana", "prana-bare", "prana-all")
 
 
 def test_a_flag_overrides_what_quick_means() -> None:
