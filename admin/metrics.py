@@ -77,6 +77,7 @@ _STATUS_CLASSES = len(STATUS_CLASSES)
 _OUTCOMES = len(RequestOutcome)
 _METHOD_CLASS = {b"GET": 0, b"HEAD": 0, b"OPTIONS": 0, b"TRACE": 0, b"PUT": 1, b"DELETE": 1}
 _OTHER_METHOD = 2
+_FAILURE = RequestOutcome.FAILURE  # named as in loadbalancer.balancer, for speed
 
 
 class CommandMetrics:
@@ -227,7 +228,7 @@ class ServiceMetrics:
         status_class = status // 100 if 100 <= status <= 599 else 0
         row = _METHOD_CLASS.get(method, _OTHER_METHOD) * _STATUS_CLASSES + status_class
         self._requests[row * _OUTCOMES + outcome] += 1
-        if outcome is RequestOutcome.FAILURE or (status >= 500 and outcome is not RequestOutcome.FALLBACK):
+        if outcome is _FAILURE or (status >= 500 and outcome is not RequestOutcome.FALLBACK):
             self.requests_failed += 1
         self.duration.observe(latency_s)
 

@@ -12,6 +12,9 @@ from prana.wire.fields import Field
 from prana.wire.headers import valid_request_id
 from prana.wire.upgrade import SWITCHING_PROTOCOLS
 
+# Named as in prana.resilience.classify, for speed.
+_SUCCESS, _BROKEN, _ABANDONED = RequestOutcome.SUCCESS, End.BROKEN, End.ABANDONED
+
 AccessSink = Callable[[Request, Response | None, RequestOutcome, float], None]
 
 
@@ -95,15 +98,15 @@ class Observe:
 
 
 def _outcome(request: Request, response: Response, end: End) -> RequestOutcome:
-    if end is End.ABANDONED:
+    if end is _ABANDONED:
         return RequestOutcome.CANCELLED
-    if end is End.BROKEN:
+    if end is _BROKEN:
         return RequestOutcome.FAILURE
     if response.fallback:
         return RequestOutcome.FALLBACK
     if response.error is not None:
         return RequestOutcome.FAILURE if request.attempts else RequestOutcome.REJECTED
-    return RequestOutcome.FAILURE if response.status >= 500 else RequestOutcome.SUCCESS
+    return RequestOutcome.FAILURE if response.status >= 500 else _SUCCESS
 
 
 def _answering(attempts: Sequence[Attempt], response: Response) -> Attempt:

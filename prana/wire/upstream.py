@@ -24,6 +24,8 @@ from prana.wire.upgrade import SWITCHING_PROTOCOLS, accepts
 Endpoint = tuple[str, int]
 Link = tuple[Endpoint, Endpoint]  # who connected, to whom; both, for a local port serves several connections
 
+_COMPLETE = End.COMPLETE  # named as in prana.resilience.classify, for speed
+
 
 class Home(Protocol):
     """What a connection needs of the pool it belongs to. `done` is called once per exchange, `lost` once."""
@@ -189,7 +191,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._pump.cancel()
         reader = self._reader
         clean = reader.complete and reader.keep_alive and self._request_sent and not self._tainted
-        reusable = clean and end is End.COMPLETE and not self._transport.is_closing()
+        reusable = clean and end is _COMPLETE and not self._transport.is_closing()
         self._request = self._head = None
         if not reusable:
             self.close()
