@@ -22,6 +22,7 @@ from prana.resilience.verdict import Verdict
 _SUCCESS, _FAILURE = Outcome.SUCCESS, Outcome.FAILURE
 _WORKS, _FAILS = Verdict.SUCCESS, Verdict.FAILURE
 _NO_TROUBLE = Trouble.NONE
+_NORMAL = Load.NORMAL
 
 # RFC 9110 section 9.2.2. Methods are case-sensitive (section 9.1).
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
@@ -86,7 +87,7 @@ def load_of_status(status: int) -> Load:
     """What response headers tell about the load: a failure may be quick, and says nothing then."""
     if status in _SHED:
         return Load.EXCESS
-    return Load.NORMAL if status < 500 else Load.UNKNOWN
+    return _NORMAL if status < 500 else Load.UNKNOWN
 
 
 def load_of_error(error: BaseException) -> Load:

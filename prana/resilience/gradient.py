@@ -25,6 +25,9 @@ class Load(Enum):
     UNKNOWN = "unknown"
 
 
+_NORMAL, _EXCESS = Load.NORMAL, Load.EXCESS  # named as in prana.resilience.classify, for speed
+
+
 @dataclass(frozen=True, slots=True)
 class AdaptiveSettings:
     """Where the limit starts and what it stays within; 1 <= min <= initial <= max."""
@@ -54,12 +57,12 @@ class Gradient2:
 
     def learn(self, load: Load, took_s: float, in_flight: int) -> int:
         """From a request that took so long, while so many were in progress, itself included. The limit from now on."""
-        if load is Load.NORMAL and took_s >= _SHORTEST_S:
+        if load is _NORMAL and took_s >= _SHORTEST_S:
             self._samples += 1
             self._sum_s += took_s
             if in_flight > self._most_in_flight:
                 self._most_in_flight = in_flight
-        elif load is Load.EXCESS:
+        elif load is _EXCESS:
             self._dropped = True
         if self._clock() >= self._ends_s:
             self._close()
