@@ -74,7 +74,7 @@ PRANA_BARE = Peer(
         *("--set", "defaults.breaker.enabled=false"),
         *("--set", "defaults.eject.enabled=false"),
         *("--set", "defaults.retry.enabled=false"),
-        *("--set", "defaults.balancer.rule=RoundRobinRule"),
+        *("--set", "defaults.balancer.rule=p2c-least-request"),
     ),
     ("version",),
     only="get-100",
