@@ -31,8 +31,8 @@ lint: $(READY)
 
 test: lint
 	$(BIN)/pytest -m 'not slow and not alone' --numprocesses $(WORKERS) --dist loadscope --cov --cov-report=
-	$(BIN)/pytest -m 'alone and not slow' # without --cov, which makes what is measured five times slower
 	$(BIN)/coverage report --include='loadbalancer/*,prana/resilience/*' --fail-under=95
+	$(BIN)/pytest -m 'alone and not slow' # without --cov, for tracing makes what is measured five times slower
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
