@@ -87,12 +87,13 @@ async def test_an_impatient_caller_opens_no_circuit_and_ejects_nobody(
     assert running.service().metrics.deadlines_refused > 0, "some of them at once"
 
 
-async def test_a_retry_that_cannot_finish_is_not_started(start_sidecar: StartSidecar, upstream: Upstream) -> None:
-    async def slowly(peer: Peer) -> None:
-        await peer.request()
-        await asyncio.sleep(0.1)
-        await peer.send(response())
+async def slowly(peer: Peer) -> None:
+    await peer.request()
+    await asyncio.sleep(0.1)
+    await peer.send(response())
 
+
+async def test_a_retry_that_cannot_finish_is_not_started(start_sidecar: StartSidecar, upstream: Upstream) -> None:
     upstream.serve = slowly
     running = await start_sidecar(upstream.port)
     await asyncio.gather(*(running.ask(get(b"/orders/")) for _ in range(20)))
@@ -111,11 +112,6 @@ async def test_a_retry_that_cannot_finish_is_not_started(start_sidecar: StartSid
 
 
 async def test_nor_is_a_first_attempt(start_sidecar: StartSidecar, upstream: Upstream) -> None:
-    async def slowly(peer: Peer) -> None:
-        await peer.request()
-        await asyncio.sleep(0.1)
-        await peer.send(response())
-
     upstream.serve = slowly
     running = await start_sidecar(upstream.port)
     await asyncio.gather(*(running.ask(get(b"/orders/")) for _ in range(20)))
