@@ -1,5 +1,6 @@
 """The defaults are those of the documentation, and a service's policy is the defaults with its own parts."""
 
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -9,7 +10,9 @@ from msgspec import structs
 
 from prana.config import FlagValue, Loaded, load
 from prana.config.settings import AppHealth, Fallback, Policy, Settings
+from prana.config.shapes import branch, leaf_paths
 from prana.config.show import effective
+from prana.config.unavailable import NOT_AVAILABLE
 
 Load = Callable[..., Loaded]
 Problems = Callable[..., list[str]]
@@ -295,6 +298,17 @@ def test_the_starter_file_loads_cleanly(load_text: Load) -> None:
     loaded = load_text(starter())
     assert loaded.warnings == []
     assert loaded.settings.registers
+
+
+def test_the_starter_file_names_every_setting_there_is() -> None:
+    table, named = "", set()
+    for line in starter().splitlines():
+        if found := re.match(r"(?:# )?\[+([a-z_.]+)\]", line):
+            table = found[1]
+        elif found := re.match(r"(?:# )?([a-z_.]+) = ", line):
+            named.add(f"{table}.{found[1]}")
+    known = {".".join(path) for path in leaf_paths(branch(Settings))}
+    assert known - named == {key.partition("=")[0] for key in NOT_AVAILABLE}
 
 
 def test_what_the_starter_file_comments_out_loads_cleanly_too_and_shows_the_defaults(load_text: Load) -> None:
